@@ -1,0 +1,46 @@
+"""omnisyn: any subset of MRI contrasts in, any contrast out, one model. For research use only.
+
+Every command of the tool is a function of the same name in :mod:`omnisyn.api`, reachable from here
+(``omnisyn.synthesize(...)``). They are looked up when first used, so that ``import omnisyn`` stays
+light.
+"""
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from omnisyn.api import (
+        align,
+        doctor,
+        evaluate,
+        finetune,
+        prepare,
+        pretrain,
+        simulate,
+        synthesize,
+    )
+
+    __version__: str
+
+__all__ = [
+    "__version__",
+    "align",
+    "doctor",
+    "evaluate",
+    "finetune",
+    "prepare",
+    "pretrain",
+    "simulate",
+    "synthesize",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in __all__:
+        raise AttributeError(f"module 'omnisyn' has no attribute {name!r}")
+    if name == "__version__":
+        from importlib.metadata import version
+
+        return version("omnisyn")
+    from omnisyn import api
+
+    return getattr(api, name)

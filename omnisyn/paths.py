@@ -1,0 +1,28 @@
+"""Where omnisyn keeps and looks for things: the cache folder and the data root."""
+
+import os
+from pathlib import Path
+
+
+def cache_dir(override: Path | None = None) -> Path:
+    """The folder for whatever can be made or fetched again (not created here).
+
+    The first of: the argument, ``OMNISYN_CACHE``, ``HF_HOME``, ``XDG_CACHE_HOME``, ``~/.cache``;
+    the shared ones get an ``omnisyn`` folder inside.
+    """
+    if override is not None:
+        return override
+    if own := os.environ.get("OMNISYN_CACHE"):
+        return Path(own)
+    for variable in ("HF_HOME", "XDG_CACHE_HOME"):
+        if shared := os.environ.get(variable):
+            return Path(shared) / "omnisyn"
+    return Path.home() / ".cache" / "omnisyn"
+
+
+def data_root(override: Path | None = None) -> Path | None:
+    """The folder of sites: the argument, else ``OMNISYN_DATA``, else None: the simulated sites."""
+    if override is not None:
+        return override
+    named = os.environ.get("OMNISYN_DATA")
+    return Path(named) if named else None
