@@ -58,8 +58,10 @@ CONTRASTS: tuple[Contrast, ...] = (
         "T1c",
         "T1w",
         (("ce", "gadolinium"),),
-        ("t1c", "t1ce", "cet1", "cet1w", "cet1wi", "t1wce", "t1gd", "t1post", "t1cw", "t1km")
-        + ("t1wgd", "postcontrast", "t1contrast", "t1wc", "t1enhanced"),
+        (
+            *("t1c", "t1ce", "cet1", "cet1w", "cet1wi", "t1wce", "t1gd", "t1post", "t1cw", "t1km"),
+            *("t1wgd", "postcontrast", "t1contrast", "t1wc", "t1enhanced"),
+        ),
         "A T1-weighted MRI slice after gadolinium contrast agent: mucosa, vessels and tumour "
         "enhance and are bright, while brain and fluid stay as in T1",
         550,

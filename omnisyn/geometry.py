@@ -103,7 +103,7 @@ class Geometry:
         """RAS+ world positions in mm of the eight corner voxels' centres, [8, 3]."""
         last = np.array(self.shape) - 1
         indices = np.array(list(np.ndindex(2, 2, 2))) * last
-        return indices @ self.affine[:3, :3].T + self.affine[:3, 3]
+        return np.asarray(indices @ self.affine[:3, :3].T + self.affine[:3, 3])
 
     def matches(self, other: "Geometry", tolerance_mm: float = 1e-3) -> bool:
         """Whether both grids have the same shape and the same corners within the tolerance."""
