@@ -1,0 +1,1 @@
+"""Studies: one patient's contrasts on one grid; sites of patients; slices for training."""

@@ -1,0 +1,115 @@
+"""Patients and contrasts are found by name, in the arrangements that people have."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from omnisyn.errors import InputError
+from omnisyn.studies.discover import find_patients
+
+
+def _touch(folder: Path, *names: str) -> Path:
+    for name in names:
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(b"")
+    return folder
+
+
+def _found(folder: Path) -> dict[str, dict[str, str]]:
+    return {
+        patient.identifier: {
+            name: str(path.relative_to(folder)) for name, path in patient.contrasts.items()
+        }
+        for patient in find_patients(folder).patients
+    }
+
+
+def test_plain_folders_of_patients(tmp_path: Path):
+    _touch(tmp_path, "case2/T2.nii", "case2/t1ce.nii", "case1/T1.nii.gz", "case1/CE-T1WI.nii.gz")
+    assert _found(tmp_path) == {
+        "case1": {"T1": "case1/T1.nii.gz", "T1c": "case1/CE-T1WI.nii.gz"},
+        "case2": {"T1c": "case2/t1ce.nii", "T2": "case2/T2.nii"},
+    }
+
+
+def test_bids_dataset_with_sessions_and_derivatives(tmp_path: Path):
+    _touch(
+        tmp_path,
+        "sub-01/ses-1/anat/sub-01_ses-1_T1w.nii.gz",
+        "sub-01/ses-2/anat/sub-01_ses-2_T1w.nii.gz",
+        "sub-02/anat/sub-02_T1w.nii.gz",
+        "sub-02/anat/sub-02_ce-gadolinium_T1w.nii.gz",
+        "sub-02/anat/sub-02_angio.nii.gz",
+        "derivatives/other/sub-02/anat/sub-02_T2w.nii.gz",
+    )
+    found = find_patients(tmp_path)
+    assert {item.identifier: item.subject for item in found.patients} == {
+        "sub-01_ses-1": "sub-01",
+        "sub-01_ses-2": "sub-01",
+        "sub-02": "sub-02",
+    }
+    assert list(found.patients[2].contrasts) == ["T1", "T1c", "MRA"]
+
+
+def test_visits_below_a_patient_belong_to_one_subject_and_groups_do_not(tmp_path: Path):
+    _touch(tmp_path, "p1/study1/T1.nii.gz", "p1/study2/T1.nii.gz", "cohort/p7/T1.nii.gz",
+           "cohort/p8/anat/T1.nii.gz")  # fmt: skip
+    subjects = {item.identifier: item.subject for item in find_patients(tmp_path).patients}
+    assert subjects == {
+        "p1_study1": "p1",
+        "p1_study2": "p1",
+        "cohort_p7": "cohort_p7",
+        "cohort_p8": "cohort_p8",
+    }
+
+
+def test_flat_folder_of_bids_names_and_folder_of_one_patient(tmp_path: Path):
+    flat = _touch(tmp_path / "flat", "sub-a_T1w.nii.gz", "sub-a_T2w.nii.gz", "sub-b_T1w.nii.gz")
+    assert set(_found(flat)) == {"sub-a", "sub-b"}
+    single = _touch(tmp_path / "case9", "T1.nii.gz", "flair.nii.gz")
+    assert _found(single) == {"case9": {"T1": "T1.nii.gz", "FLAIR": "flair.nii.gz"}}
+
+
+def test_masks_are_never_taken_for_the_contrast_they_were_drawn_on(tmp_path: Path):
+    _touch(tmp_path, "p1/T1.nii.gz", "p1/T1_mask.nii.gz", "p1/tumor_T1.nii.gz",
+           "p1/lesions.nii.gz", "p1/head.nii.gz", "p1/T2_brainmask.nii.gz")  # fmt: skip
+    found = find_patients(tmp_path)
+    assert list(found.patients[0].contrasts) == ["T1"]
+    assert set(found.patients[0].masks) == {"tumour", "lesions", "head"}
+    assert found.ignored == ("T1_mask.nii.gz", "T2_brainmask.nii.gz")
+
+
+def test_subject_label_spelled_like_a_contrast_says_nothing(tmp_path: Path):
+    _touch(tmp_path, "sub-PD/anat/sub-PD_T2w.nii.gz")
+    assert _found(tmp_path)["sub-PD"] == {"T2": "sub-PD/anat/sub-PD_T2w.nii.gz"}
+
+
+def test_synthetic_images_are_passed_over(tmp_path: Path):
+    _touch(tmp_path, "p1/T1.nii.gz", "p1/desc-synth_T2w.nii.gz", "p1/FLAIR.nii.gz")
+    (tmp_path / "p1" / "FLAIR.json").write_text('{"Synthetic": true}')
+    found = find_patients(tmp_path)
+    assert list(found.patients[0].contrasts) == ["T1"]
+    assert set(found.ignored) == {"desc-synth_T2w.nii.gz", "FLAIR.nii.gz"}
+
+
+def test_two_files_of_one_contrast_are_refused(tmp_path: Path):
+    _touch(tmp_path, "p1/T1.nii.gz", "p1/t1w.nii.gz")
+    with pytest.raises(InputError, match=r"two files claim to be T1 of patient p1"):
+        find_patients(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("prepare", "message"),
+    [
+        (lambda folder: folder / "none", "no folder"),
+        (lambda folder: _touch(folder, "p1/image.nii.gz"), "not even image.nii.gz"),
+        (lambda folder: _touch(folder, "p1/T1/IM001.dcm"), "no patient was found"),
+    ],
+)
+def test_folder_without_patients_is_refused(
+    tmp_path: Path, prepare: Callable[[Path], Path], message: str
+):
+    with pytest.raises(InputError, match=message):
+        find_patients(prepare(tmp_path))

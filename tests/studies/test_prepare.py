@@ -1,0 +1,206 @@
+"""prepare: a folder of aligned volumes in, a site with a cache out, or nothing at all."""
+
+import gzip
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from omnisyn.errors import InputError, UsageError
+from omnisyn.geometry import Geometry
+from omnisyn.studies.cache import CachedSlices
+from omnisyn.studies.cache_files import open_cache
+from omnisyn.studies.prepare import prepare
+from omnisyn.studies.site import DataRoot, Site
+from omnisyn.volumes.read import read_volume
+from omnisyn.volumes.write import write_volume
+
+MakeSite = Callable[..., Site]
+WriteHead = Callable[..., Path]
+
+REAL = Path(__file__).parents[3] / "shared" / "data" / "real" / "ms_mni"
+
+
+@pytest.fixture
+def source(tmp_path: Path, write_head: WriteHead) -> Path:
+    """Two patients: one in BIDS names with sidecars, one in plain names, one file unzipped."""
+    folder = tmp_path / "source"
+    bids = folder / "sub-01" / "anat"
+    write_head(bids / "sub-01_T1w.nii.gz", "T1", sidecar={"EchoTime": 0.012, "PatientName": "X"})
+    write_head(bids / "sub-01_T2w.nii.gz", "T2", sidecar={"ScanOptions": "FS"})
+    plain = folder / "case2"
+    write_head(plain / "T1.nii.gz", "T1", seed=1)
+    packed = write_head(plain / "t1ce.nii.gz", "T1c", seed=1)
+    (plain / "t1ce.nii").write_bytes(gzip.decompress(packed.read_bytes()))
+    packed.unlink()
+    return folder
+
+
+def test_prepared_site_can_be_trained_on(source: Path, tmp_path: Path):
+    summary = prepare(source, tmp_path / "root" / "clinic", scanner="GE 3 T", hospital="Foshan")
+    assert not summary.in_place
+    assert [patient.identifier for patient in summary.patients] == ["case2", "sub-01"]
+    assert [patient.contrasts for patient in summary.patients] == [("T1", "T1c"), ("T1", "T2")]
+    assert [patient.head_slices for patient in summary.patients] == [8, 8]
+    site = DataRoot(tmp_path / "root").site("clinic")
+    assert site.settings.role == "train"
+    assert site.settings.reference == "T1"
+    assert (site.settings.scanner, site.settings.hospital) == ("GE 3 T", "Foshan")
+    assert not site.settings.simulated
+    slices = CachedSlices([site], batch_size=3, crop=16, seed=0, validation_fraction=0)
+    assert slices.training_patients == ("clinic/case2", "clinic/sub-01")
+    arrays = open_cache(site).arrays.values()
+    assert summary.cache_bytes >= sum(array.nbytes for array in arrays)
+
+
+def test_volumes_are_copied_bit_for_bit_and_sidecars_without_people(source: Path, tmp_path: Path):
+    prepare(source, tmp_path / "root" / "clinic")
+    site = tmp_path / "root" / "clinic"
+    original = source / "sub-01" / "anat" / "sub-01_T1w.nii.gz"
+    assert (site / "sub-01" / "T1.nii.gz").read_bytes() == original.read_bytes()
+    unzipped = gzip.decompress((site / "case2" / "T1c.nii.gz").read_bytes())
+    assert unzipped == (source / "case2" / "t1ce.nii").read_bytes()
+    sidecar = json.loads((site / "sub-01" / "T1.json").read_text())
+    assert sidecar["EchoTime"] == 0.012
+    assert sidecar["Contrast"] == "T1"
+    assert sidecar["SourceFile"] == "sub-01_T1w.nii.gz"
+    assert sidecar["SourceSHA256"] == read_volume(original).provenance.sha256
+    assert "PatientName" not in sidecar
+    assert open_cache(DataRoot(site.parent).site("clinic")).patients["sub-01"].fat_suppressed == (
+        False,
+        True,
+    )
+
+
+def test_contrasts_on_two_grids_stop_it_and_leave_nothing(
+    source: Path, tmp_path: Path, write_head: WriteHead
+):
+    moved = Geometry.axial((10, 32, 28), (4.0, 1.0, 1.0), (13.5, 15.5, -17.0))
+    write_head(source / "case2" / "FLAIR.nii.gz", "FLAIR", geometry=moved)
+    with pytest.raises(
+        InputError, match=r"FLAIR of patient case2.*registration.*resample the contrasts"
+    ):
+        prepare(source, tmp_path / "root" / "clinic")
+    assert list((tmp_path / "root").iterdir()) == []
+
+
+def test_mask_on_another_grid_stops_it(source: Path, tmp_path: Path):
+    write_volume(
+        source / "case2" / "tumor.nii.gz", np.ones((4, 4, 4)), Geometry((4,) * 3, np.eye(4))
+    )
+    with pytest.raises(InputError, match=r"case2/tumour.*grid"):
+        prepare(source, tmp_path / "root" / "clinic")
+    assert list((tmp_path / "root").iterdir()) == []
+
+
+def test_masks_come_along(source: Path, tmp_path: Path):
+    geometry = read_volume(source / "case2" / "T1.nii.gz").geometry
+    mask = np.zeros(geometry.shape, dtype=np.uint8)
+    mask[3:6, 4:9, 2:4] = 1
+    write_volume(source / "case2" / "T1_tumor.nii.gz", mask, geometry, dtype="uint8")
+    summary = prepare(source, tmp_path / "root" / "clinic")
+    assert summary.patients[0].masks == ("tumour",)
+    study = summary.site.patients()[0].study()
+    assert np.array_equal(study.masks["tumour"], mask.astype(bool))
+
+
+def test_known_facts_of_participants_come_along(source: Path, tmp_path: Path):
+    (source / "participants.tsv").write_text("participant_id\tT\tstage\nsub-01\t3\tn/a\n")
+    site = prepare(source, tmp_path / "root" / "clinic").site
+    tags = {patient.identifier: patient.tags for patient in site.patients()}
+    assert tags == {"case2": {}, "sub-01": {"T": "3"}}
+
+
+def test_repeated_scans_share_a_subject(tmp_path: Path, write_head: WriteHead):
+    for visit in ("study1", "study2"):
+        write_head(tmp_path / "source" / "p1" / visit / "T1.nii.gz")
+    site = prepare(tmp_path / "source", tmp_path / "root" / "clinic").site
+    assert {patient.tags["subject"] for patient in site.patients()} == {"p1"}
+
+
+def test_own_form_gets_its_cache_in_place_and_nothing_else(make_site: MakeSite):
+    site = make_site()
+
+    def volumes() -> dict[str, bytes]:
+        files = (path for path in site.path.rglob("*") if path.is_file())
+        return {str(path): path.read_bytes() for path in files if "cache" not in path.parts}
+
+    before = volumes()
+    summary = prepare(site.path)
+    assert summary.in_place
+    assert len(summary.patients) == 4
+    assert volumes() == before
+    assert len(open_cache(site).patients) == 4
+    assert prepare(site.path, site.path).cache_bytes == summary.cache_bytes
+
+
+def test_site_that_exists_is_kept_unless_overwriting_is_allowed(source: Path, tmp_path: Path):
+    out = tmp_path / "root" / "clinic"
+    prepare(source, out)
+    with pytest.raises(InputError, match="exists already"):
+        prepare(source, out)
+    prepare(source, out, role="external", overwrite=True)
+    assert DataRoot(out.parent).select("external")[0].name == "clinic"
+    assert DataRoot(out.parent).names() == ("clinic",)
+
+
+def test_simulated_volumes_make_a_simulated_site_only(
+    tmp_path: Path, source: Path, write_head: WriteHead
+):
+    simulated = tmp_path / "simulated"
+    for name in ("T1", "T2"):
+        write_head(simulated / "p1" / f"{name}.nii.gz", name, sidecar={"Simulated": True})
+    with pytest.raises(InputError, match="exactly where it is simulated"):
+        prepare(simulated, tmp_path / "root" / "clinic")
+    assert prepare(simulated, tmp_path / "root" / "sim-clinic").site.settings.simulated
+    with pytest.raises(InputError, match="exactly where it is simulated"):
+        prepare(source, tmp_path / "root" / "sim-real")
+    write_head(source / "case2" / "FLAIR.nii.gz", "FLAIR", sidecar={"Simulated": True})
+    with pytest.raises(InputError, match="simulated and real volumes are mixed"):
+        prepare(source, tmp_path / "root" / "clinic")
+
+
+def test_name_of_the_public_dataset_is_kept_for_it(source: Path, tmp_path: Path):
+    with pytest.raises(InputError, match="13131827"):
+        prepare(source, tmp_path / "root" / "external2")
+
+
+def test_source_inside_the_new_site_is_never_replaced(source: Path):
+    with pytest.raises(InputError, match="inside the site to be made"):
+        prepare(source / "case2", source, overwrite=True)
+    assert (source / "case2" / "T1.nii.gz").is_file()
+
+
+def test_calls_that_make_no_sense_are_refused(source: Path, tmp_path: Path, make_site: MakeSite):
+    site = make_site()
+    with pytest.raises(UsageError, match="--out ROOT/SITE"):
+        prepare(source)
+    with pytest.raises(UsageError, match="leave --out away"):
+        prepare(site.path, tmp_path / "root" / "clinic")
+    with pytest.raises(UsageError, match="role cannot be given"):
+        prepare(site.path, role="external")
+    with pytest.raises(UsageError, match="is a data root"):
+        prepare(site.path.parent, tmp_path / "other" / "clinic")
+
+
+@pytest.mark.skipif(not REAL.is_dir(), reason="shared/data/real/ms_mni is not here")
+def test_real_patients_keep_their_orientation(tmp_path: Path):
+    one = tmp_path / "source" / "patient07"
+    one.mkdir(parents=True)
+    for name in ("T1", "lesions"):
+        (one / f"{name}.nii.gz").symlink_to(REAL / "patient07" / f"{name}.nii.gz")
+    site = prepare(tmp_path / "source", tmp_path / "root" / "real", role="external").site
+    study = site.patients()[0].study()
+    cached = open_cache(site).arrays["patient07"][:, 0]
+    np.testing.assert_allclose(cached, study.scaled("T1"), atol=5e-4)
+    # The right front quarter of the frame, by the file's affine and in the picture.
+    grid = study.geometry
+    world = np.einsum("ij,j...->i...", grid.affine[:3, :3], np.indices(grid.shape))
+    right, front = (world[axis] > world[axis].mean() for axis in (0, 1))
+    rows, columns = cached.shape[1:]
+    in_picture = np.zeros(cached.shape, dtype=bool)
+    in_picture[:, : rows // 2, : columns // 2] = True
+    assert np.array_equal(grid.to_slices(right & front), in_picture)
+    assert study.masks["lesions"].any()
