@@ -1,0 +1,1 @@
+"""Figures: metrics by one rule, the controls beside them, and the report."""
