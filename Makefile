@@ -6,7 +6,7 @@ DEMO := omnisyn-demo
 .PHONY: demo test lint bench clean
 
 demo: $(INSTALLED)  ## the main job with the shipped weights, on a simulated patient
-	$(BIN)/omnisyn simulate --example --out $(DEMO)/patient --overwrite
+	$(BIN)/omnisyn simulate example --out $(DEMO)/patient --overwrite
 	$(BIN)/omnisyn synthesize --src $(DEMO)/patient/T1.nii.gz --src $(DEMO)/patient/T1c.nii.gz \
 		--target T2 --truth T2=$(DEMO)/patient/truth/T2.nii.gz \
 		--output $(DEMO)/synthesized --preview --overwrite

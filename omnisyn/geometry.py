@@ -6,19 +6,17 @@ slices from inferior to superior, rows from anterior to posterior, columns from 
 to the left, the way a radiologist sees an axial slice (LPS+).
 """
 
+import itertools
 from collections.abc import Sequence
 from functools import cached_property
 from typing import Any
 
-import nibabel.orientations as orientations
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from omnisyn.errors import InputError
 
 Affine = NDArray[np.float64]
-
-_LPS = np.array([[0, -1], [1, -1], [2, 1]])
 
 
 class Geometry:
@@ -97,7 +95,8 @@ class Geometry:
     @cached_property
     def orientation(self) -> str:
         """The anatomical directions in which the axes grow, as "RAS" or "LPS"."""
-        return "".join(orientations.aff2axcodes(self.affine))
+        letters = ("LR", "PA", "IS")
+        return "".join(letters[world][int(grows)] for world, grows in zip(*self._axes, strict=True))
 
     def corners(self) -> NDArray[np.float64]:
         """RAS+ world positions in mm of the eight corner voxels' centres, [8, 3]."""
@@ -115,15 +114,15 @@ class Geometry:
         """An array on this grid, in file order, as a new array (slices, rows, columns)."""
         if voxels.shape != self.shape:
             raise ValueError(f"array of shape {voxels.shape} on a grid of shape {self.shape}")
-        turned = orientations.apply_orientation(voxels, self._to_model_grid)
-        return np.ascontiguousarray(turned.transpose(2, 1, 0))
+        turned = voxels.transpose(self._model_axes[::-1])[self._flips]
+        return np.array(turned, order="C")
 
     def from_slices(self, slices: NDArray[Any]) -> NDArray[Any]:
         """The inverse of :meth:`to_slices`: a new array in the file's own axis order."""
         if slices.shape != self.slices_shape:
             raise ValueError(f"slices of shape {slices.shape}, expected {self.slices_shape}")
-        back = orientations.ornt_transform(_LPS, self._axes)
-        return np.ascontiguousarray(orientations.apply_orientation(slices.transpose(2, 1, 0), back))
+        back = slices[self._flips].transpose(np.argsort(self._model_axes[::-1]))
+        return np.array(back, order="C")
 
     @cached_property
     def slices_shape(self) -> tuple[int, int, int]:
@@ -136,17 +135,33 @@ class Geometry:
         return _floats(np.array(self.spacing)[self._model_axes][::-1])
 
     @cached_property
-    def _axes(self) -> NDArray[np.float64]:
-        return np.asarray(orientations.io_orientation(self.affine))
+    def _axes(self) -> tuple[tuple[int, ...], tuple[bool, ...]]:
+        """For each file axis: the world axis it runs along, and whether it grows with it.
 
-    @cached_property
-    def _to_model_grid(self) -> NDArray[np.float64]:
-        return np.asarray(orientations.ornt_transform(self._axes, _LPS))
+        Of the six ways to pair the axes, the one with the largest cosines in all.
+        """
+        cosines = self.affine[:3, :3] / np.linalg.norm(self.affine[:3, :3], axis=0)
+        worlds = max(
+            itertools.permutations(range(3)),
+            key=lambda order: float(np.abs(cosines[list(order), range(3)]).sum()),
+        )
+        return worlds, tuple(bool(cosines[world, axis] > 0) for axis, world in enumerate(worlds))
 
     @cached_property
     def _model_axes(self) -> NDArray[np.intp]:
         """The file axis that runs along each axis (column, row, slice) of the model grid."""
-        return np.argsort(self._axes[:, 0])
+        return np.argsort(self._axes[0])
+
+    @cached_property
+    def _flips(self) -> tuple[slice, slice, slice]:
+        """Steps along (slices, rows, columns): x and y must fall on the model grid, z must grow."""
+        grows = np.array(self._axes[1])[self._model_axes]
+        column, row, plane = grows[0], grows[1], not grows[2]
+        return (
+            slice(None, None, -1 if plane else 1),
+            slice(None, None, -1 if row else 1),
+            slice(None, None, -1 if column else 1),
+        )
 
 
 def _three(values: Sequence[int] | NDArray[Any]) -> tuple[int, int, int]:

@@ -1,0 +1,119 @@
+"""Read NIfTI (.nii, .nii.gz, NIfTI-1 and -2, either byte order), whole or not at all.
+
+The kind is found by content, never by suffix. Every byte is read, the gzip checksum and the byte
+count are compared with the header, and the header is checked before anything is allocated.
+"""
+
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from omnisyn.errors import InputError
+from omnisyn.geometry import Geometry
+from omnisyn.volumes.checks import examine, settle
+from omnisyn.volumes.file_bytes import FileBytes, foreign_kind, peek, read_file, unpack
+from omnisyn.volumes.nifti_header import HEADER_BYTES, NiftiHeader, parse_header
+from omnisyn.volumes.volume import Provenance, Volume
+
+
+@dataclass(frozen=True)
+class NiftiImage:
+    """A file's voxels (float32, file axis order, slope and intercept applied) and what it says."""
+
+    voxels: NDArray[np.float32]
+    geometry: Geometry
+    header: NiftiHeader
+    warnings: tuple[str, ...]
+    sha256: str
+
+
+def read_nifti(path: str | Path) -> Volume:
+    """Read a file as an image: one 3D volume with signal, every voxel finite.
+
+    The contrast is left open and the sidecar unread: `read_volume` adds both.
+
+    Raises:
+        InputError: missing, not NIfTI, damaged, or not usable as an image; one line says why.
+        ResourceError: the disk fails in mid-read.
+    """
+    image = load_nifti(read_file(Path(path)))
+    name = Path(path).name
+    findings = settle(examine(image.voxels, image.geometry), name)
+    provenance = Provenance(
+        name=name,
+        format="nifti",
+        sha256=image.sha256,
+        qform_code=image.header.qform_code,
+        sform_code=image.header.sform_code,
+        units=image.header.units,
+        warnings=image.warnings + findings,
+    )
+    return Volume(image.voxels, image.geometry, None, provenance)
+
+
+def load_nifti(file: FileBytes) -> NiftiImage:
+    """Read the voxels of a file without asking whether they make sense as an image.
+
+    Raises:
+        InputError: not NIfTI, damaged, several volumes, or values beyond float32.
+    """
+    name = file.name
+    start = peek(file, HEADER_BYTES)
+    foreign = foreign_kind(start)
+    if foreign is not None:
+        kind, remedy = foreign
+        raise InputError("not a NIfTI file", where=name, why=f"it is {kind}", remedy=remedy)
+    header = parse_header(start, name)
+    if len(header.shape) > 3:
+        raise InputError(
+            f"the file holds {len(header.shape)} dimensions {header.shape}, not one 3D volume",
+            where=name,
+            remedy="split it and give one volume",
+        )
+    content = unpack(file, header.file_bytes)
+    stored = np.frombuffer(content, header.voxel_type, offset=header.data_offset)
+    voxels = _float32(stored.reshape(header.shape, order="F"), header, name)
+    return NiftiImage(
+        voxels=voxels,
+        geometry=Geometry(header.shape, header.affine),
+        header=header,
+        warnings=header.warnings + _suffix_warning(file),
+        sha256=hashlib.sha256(file.content).hexdigest(),
+    )
+
+
+def _float32(stored: NDArray[Any], header: NiftiHeader, name: str) -> NDArray[np.float32]:
+    scaled = (header.slope, header.intercept) != (1.0, 0.0)
+    # Up to 16 bits and float32 lose nothing on the way; wider types are scaled in double first.
+    wide = header.voxel_type.itemsize > 4 or header.voxel_type.name in ("int32", "uint32")
+    passage = np.float64 if wide and scaled else np.float32
+    with np.errstate(over="ignore", invalid="ignore"):
+        values: NDArray[Any] = stored.astype(passage, order="F")
+        if scaled:
+            values *= header.slope
+            values += header.intercept
+        voxels = values.astype(np.float32, copy=False)
+    if wide or scaled:
+        overflown = np.count_nonzero(np.isinf(voxels))
+        if overflown and stored.dtype.kind == "f":
+            overflown -= np.count_nonzero(np.isinf(stored))
+        if overflown:
+            raise InputError(
+                "the voxel values do not fit into float32",
+                where=name,
+                why=f"{overflown} values are beyond 3.4e38",
+                remedy="export the volume with sensible values",
+            )
+    return voxels
+
+
+def _suffix_warning(file: FileBytes) -> tuple[str, ...]:
+    suffix_says_packed = file.name.lower().endswith(".gz")
+    if suffix_says_packed == file.packed:
+        return ()
+    truth = "gzip packed" if file.packed else "not gzip packed"
+    return (f"the file is {truth}, against its name; it was read by its content",)

@@ -1,0 +1,200 @@
+"""Read anything that is one volume: a NIfTI file, a DICOM file or a folder of one DICOM series.
+
+The kind is found by content. The contrast is the one that is said, else the sidecar's, else what
+the name or description suggests; the acquisition facts come from the sidecar or the DICOM headers.
+"""
+
+import json
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from omnisyn.contrasts import Contrast, guess_contrast
+from omnisyn.contrasts import contrast as find_contrast
+from omnisyn.errors import InputError, OmnisynError, ResourceError
+from omnisyn.geometry import Geometry
+from omnisyn.volumes.file_bytes import DICOM_START_BYTES, looks_like_dicom, read_file
+from omnisyn.volumes.nifti import load_nifti, read_nifti
+from omnisyn.volumes.volume import Volume
+from omnisyn.volumes.write import sidecar_path
+
+# BIDS states times in seconds; here they are in ms.
+_TIMES = ("RepetitionTime", "EchoTime", "InversionTime")
+_NUMBERS = ("FlipAngle", "MagneticFieldStrength", "SliceThickness")
+_WORDS = (
+    "Manufacturer",
+    "ManufacturersModelName",
+    "SeriesDescription",
+    "ProtocolName",
+    "SequenceName",
+    "ScanningSequence",
+    "MRAcquisitionType",
+    "ContrastBolusAgent",
+)
+_FLAGS = ("FatSuppressed", "Simulated", "Synthetic")
+
+
+def read_volume(path: str | Path, contrast: Contrast | None = None) -> Volume:
+    """Read a NIfTI file, a DICOM file or a folder that holds one DICOM series.
+
+    Args:
+        contrast: what the volume shows; without it, sidecar, description and name are asked, and
+            the volume's contrast is None where they say nothing.
+
+    Raises:
+        InputError: missing, damaged, ambiguous or not an image; one line says which and why.
+        ResourceError: the disk fails in mid-read, or the memory is too small.
+    """
+    path = Path(path)
+    try:
+        return _read(path, contrast)
+    except MemoryError as error:
+        raise ResourceError(
+            "not enough memory to read the volume",
+            where=path.name,
+            remedy="give a smaller volume or use a machine with more memory",
+        ) from error
+
+
+def _read(path: Path, contrast: Contrast | None) -> Volume:
+    # Unlike Path.is_dir, this takes any name, however long.
+    if os.path.isdir(path) or _is_dicom_file(path):
+        from omnisyn.volumes.dicom import read_dicom
+
+        volume = read_dicom(path)
+        hints = [
+            str(volume.provenance.acquisition.get(key, ""))
+            for key in ("SeriesDescription", "ProtocolName")
+        ]
+    else:
+        volume = read_nifti(path)
+        side = read_sidecar(path)
+        facts = acquisition_facts(side)
+        volume = replace(volume, provenance=replace(volume.provenance, acquisition=facts))
+        contrast = contrast or _stated_contrast(side, path.name)
+        hints = [str(side.get("SeriesDescription", ""))]
+    return replace(volume, contrast=contrast or _guessed(volume, (*hints, path.name)))
+
+
+def read_mask(path: str | Path, geometry: Geometry) -> NDArray[np.bool_]:
+    """Read a mask or label map that lies on `geometry`; every voxel above 0.5 belongs to it.
+
+    Returns:
+        bool, `geometry.shape`, file axis order. It may be empty.
+
+    Raises:
+        InputError: missing, damaged, not finite, or on another grid.
+        ResourceError: the disk fails in mid-read.
+    """
+    voxels = _read_labels(Path(path), geometry)
+    return voxels > 0.5
+
+
+def read_labels(path: str | Path, geometry: Geometry) -> NDArray[np.uint8]:
+    """Read a label map of whole numbers from 0 to 255 that lies on `geometry`. Errors as above.
+
+    Returns:
+        uint8, `geometry.shape`, file axis order.
+    """
+    path = Path(path)
+    voxels = _read_labels(path, geometry)
+    labels = np.clip(voxels, 0, 255).astype(np.uint8)
+    if not np.array_equal(labels, voxels):
+        raise InputError(
+            "not a label map", where=path.name, why="it holds values other than 0, 1, ... 255"
+        )
+    return labels
+
+
+def _read_labels(path: Path, geometry: Geometry) -> NDArray[np.float32]:
+    image = load_nifti(read_file(path))
+    if not np.isfinite(image.voxels).all():
+        raise InputError("the mask holds values that are not finite", where=path.name)
+    if not image.geometry.matches(geometry):
+        raise InputError(
+            "the mask lies on another grid than its image",
+            where=path.name,
+            why=f"shape {image.geometry.shape} against {geometry.shape}"
+            if tuple(image.geometry.shape) != tuple(geometry.shape)
+            else "same shape, another affine",
+            remedy="resample it onto the grid of the image",
+        )
+    return image.voxels
+
+
+def read_sidecar(path: str | Path) -> Mapping[str, Any]:
+    """The JSON mapping beside a NIfTI file; empty where there is none.
+
+    Raises:
+        InputError: the sidecar is there but is not a JSON mapping.
+    """
+    side = sidecar_path(path)
+    if not side.is_file():
+        return {}
+    try:
+        content = json.loads(read_file(side).content.decode("utf-8-sig"))
+    except (UnicodeDecodeError, json.JSONDecodeError, RecursionError) as error:
+        raise InputError(
+            "the sidecar is not valid JSON",
+            where=side.name,
+            why=str(error).splitlines()[0],
+            remedy="repair or remove it",
+        ) from error
+    if not isinstance(content, dict):
+        raise InputError(
+            "the sidecar is not a JSON mapping", where=side.name, remedy="repair or remove it"
+        )
+    return content
+
+
+def acquisition_facts(sidecar: Mapping[str, Any]) -> dict[str, float | str]:
+    """The facts of a BIDS sidecar that are kept: times turned from s into ms, no patient data."""
+    facts: dict[str, float | str] = {}
+    for key, value in sidecar.items():
+        if isinstance(value, bool):
+            if key in _FLAGS:
+                facts[key] = value
+        elif isinstance(value, str):
+            if key in _WORDS:
+                facts[key] = value
+        elif key in _TIMES + _NUMBERS and isinstance(value, int | float) and np.isfinite(value):
+            facts[key] = float(value) * (1000.0 if key in _TIMES else 1.0)
+    return facts
+
+
+def _stated_contrast(sidecar: Mapping[str, Any], name: str) -> Contrast | None:
+    stated = sidecar.get("Contrast")
+    if not isinstance(stated, str):
+        return None
+    try:
+        return find_contrast(stated)
+    except OmnisynError as error:
+        raise InputError(
+            f"the sidecar names an unknown contrast {stated!r}", where=name, remedy=str(error)
+        ) from error
+
+
+def _guessed(volume: Volume, hints: Sequence[str]) -> Contrast | None:
+    guess = next(filter(None, (guess_contrast(hint) for hint in hints if hint)), None)
+    if guess is not None and guess.name == "T1":
+        # The description of a scan often stays the same after the agent was given.
+        agent = str(volume.provenance.acquisition.get("ContrastBolusAgent", "")).strip()
+        if agent.lower() not in ("", "no", "none", "n"):
+            return find_contrast("T1c")
+    return guess
+
+
+def _is_dicom_file(path: Path) -> bool:
+    try:
+        if not path.is_file():
+            return False
+        with path.open("rb") as file:
+            start = file.read(DICOM_START_BYTES)
+    except OSError:
+        return False
+    return looks_like_dicom(start)

@@ -1,0 +1,131 @@
+"""Write a volume as NIfTI (.nii.gz), whole, with its sidecar last.
+
+The header is built here, never inherited: the voxel type is the one asked for, slope is 1 and
+intercept 0. From the source (`like`) come only the qform and sform codes and the units. The
+sidecar is the commit mark: it carries the SHA-256 of the volume it belongs to (`VolumeSHA256`),
+so that a volume without its own sidecar can be told.
+"""
+
+import contextlib
+import hashlib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+from isal import isal_zlib
+from numpy.typing import NDArray
+
+from omnisyn.errors import UsageError
+from omnisyn.geometry import Geometry
+from omnisyn.volumes.atomic import atomic_file, json_bytes, refuse_existing, write_bytes_atomic
+from omnisyn.volumes.nifti_header import build_header, parse_header
+from omnisyn.volumes.volume import Provenance, Volume
+
+VoxelType = Literal["float32", "uint8", "int16", "uint16"]
+# The level of ISA-L with the best ratio; still many times faster than zlib.
+_LEVEL = 3
+
+
+def sidecar_path(path: str | Path) -> Path:
+    """The JSON file that belongs to a NIfTI file: `x.nii.gz` → `x.json`."""
+    path = Path(path)
+    stem = path.name
+    for suffix in (".nii.gz", ".nii"):
+        if stem.lower().endswith(suffix):
+            stem = stem[: -len(suffix)]
+            break
+    return path.with_name(stem + ".json")
+
+
+def write_volume(
+    path: str | Path,
+    voxels: NDArray[Any],
+    geometry: Geometry,
+    *,
+    sidecar: Mapping[str, Any] | None = None,
+    like: Volume | None = None,
+    overwrite: bool = False,
+    dtype: VoxelType = "float32",
+) -> Path:
+    """Write voxels (file axis order, shape `geometry.shape`) to a .nii.gz file.
+
+    Args:
+        sidecar: written to `x.json` after the volume; `VolumeSHA256` is added.
+        like: the volume whose qform/sform codes and units are kept.
+        overwrite: replace an existing volume and sidecar; both stay whole until replaced.
+        dtype: voxel type in the file. Integer types take whole numbers within their range only.
+
+    Returns:
+        The path of the volume.
+
+    Raises:
+        UsageError: the name does not end in .nii.gz.
+        InputError: the output exists and `overwrite` is false.
+        ResourceError: the disk is full, read-only or gone; nothing is left behind.
+        ValueError: wrong shape, values that are not finite, or that `dtype` cannot hold.
+    """
+    path = Path(path)
+    if not path.name.endswith(".nii.gz") or path.name == ".nii.gz":
+        raise UsageError(
+            "a volume is written as .nii.gz", where=path.name, remedy="end the name in .nii.gz"
+        )
+    side = sidecar_path(path)
+    refuse_existing(path, overwrite=overwrite)
+    if sidecar is not None:
+        refuse_existing(side, overwrite=overwrite)
+    values = _as_type(voxels, geometry, dtype)
+    origin = like.provenance if like is not None else Provenance()
+    header = _header(geometry, dtype, origin)
+    packer = isal_zlib.compressobj(_LEVEL, isal_zlib.DEFLATED, 31)
+    packed = packer.compress(header) + packer.compress(values) + packer.flush()
+    with contextlib.ExitStack() as written:
+        if sidecar is not None:
+            digest = hashlib.sha256(packed).hexdigest()
+            # Entered first, so that it is renamed into place last.
+            side_file = written.enter_context(atomic_file(side, overwrite=overwrite))
+            side_file.write(json_bytes({**sidecar, "VolumeSHA256": digest}))
+        write_bytes_atomic(path, packed, overwrite=overwrite)
+    return path
+
+
+def _header(geometry: Geometry, dtype: VoxelType, origin: Provenance) -> bytes:
+    """The header with the codes of the source, unless a reader would then find another place.
+
+    A source without an affine is centred by its shape alone, and a qform holds a rotation only:
+    where that does not give this very geometry, both forms are set.
+    """
+    kept = build_header(
+        geometry,
+        dtype,
+        qform_code=origin.qform_code,
+        sform_code=origin.sform_code,
+        units=origin.units,
+    )
+    if Geometry(geometry.shape, parse_header(kept, "").affine).matches(geometry):
+        return kept
+    return build_header(
+        geometry,
+        dtype,
+        qform_code=max(origin.qform_code, 1),
+        sform_code=max(origin.sform_code, 1),
+        units=origin.units,
+    )
+
+
+def _as_type(voxels: NDArray[Any], geometry: Geometry, dtype: VoxelType) -> bytes:
+    """The voxels as little-endian bytes, first axis fastest."""
+    if voxels.shape != tuple(geometry.shape):
+        raise ValueError(f"voxels of shape {voxels.shape} on a grid of shape {geometry.shape}")
+    if voxels.dtype == np.bool_:
+        voxels = voxels.view(np.uint8)
+    target = np.dtype(dtype).newbyteorder("<")
+    if not np.isfinite(voxels).all():
+        raise ValueError("voxels that are not finite cannot be written")
+    with np.errstate(invalid="ignore", over="ignore"):
+        values = voxels.astype(target, copy=False)
+    if target.kind in "iu" and not np.array_equal(values, voxels):
+        raise ValueError(f"these values cannot be written as {dtype} without loss")
+    if target.kind == "f" and not np.isfinite(values).all():
+        raise ValueError(f"these values are too large for {dtype}")
+    return values.tobytes(order="F")

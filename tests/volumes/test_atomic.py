@@ -1,0 +1,257 @@
+import errno
+import hashlib
+import json
+import os
+import stat
+
+import pytest
+
+from omnisyn.errors import InputError, ResourceError
+from omnisyn.volumes import atomic
+from omnisyn.volumes.atomic import (
+    atomic_directory,
+    atomic_file,
+    sha256_file,
+    write_bytes_atomic,
+    write_json_atomic,
+    write_text_atomic,
+)
+
+
+def failing(number):
+    """A function that fails with the given error number, whatever it is called with."""
+
+    def fail(*_, **__):
+        raise OSError(number, os.strerror(number))
+
+    return fail
+
+
+def write_half(path, error):
+    with atomic_file(path) as file:
+        file.write(b"half of the n")
+        raise error
+
+
+def fill_half(path, error):
+    with atomic_directory(path, overwrite=True) as partial:
+        (partial / "b").write_text("new")
+        raise error
+
+
+def names(folder):
+    return sorted(entry.name for entry in folder.iterdir())
+
+
+def test_text_is_written_as_utf8(tmp_path):
+    path = write_text_atomic(tmp_path / "a.txt", "T1→T2\n")
+
+    assert path.read_bytes() == "T1→T2\n".encode()
+    assert names(tmp_path) == ["a.txt"]
+
+
+def test_json_keeps_order_and_ends_in_a_newline(tmp_path):
+    path = write_json_atomic(tmp_path / "a.json", {"b": 1, "a": [None, "ü"]})
+
+    assert (
+        path.read_text(encoding="utf-8")
+        == json.dumps({"b": 1, "a": [None, "ü"]}, indent=2, ensure_ascii=False) + "\n"
+    )
+
+
+def test_json_that_no_reader_would_take_is_not_written(tmp_path):
+    with pytest.raises(ValueError, match="not JSON compliant"):
+        write_json_atomic(tmp_path / "a.json", {"psnr": float("inf")})
+    assert names(tmp_path) == []
+
+
+def test_a_write_that_fails_midway_leaves_the_old_file_and_nothing_else(tmp_path):
+    path = write_text_atomic(tmp_path / "a.txt", "old")
+
+    with pytest.raises(RuntimeError, match="midway"):
+        write_half(path, RuntimeError("midway"))
+
+    assert path.read_text() == "old"
+    assert names(tmp_path) == ["a.txt"]
+
+
+def test_an_interrupt_midway_leaves_the_old_file_and_nothing_else(tmp_path):
+    path = write_text_atomic(tmp_path / "a.txt", "old")
+
+    with pytest.raises(KeyboardInterrupt):
+        write_half(path, KeyboardInterrupt())
+
+    assert path.read_text() == "old"
+    assert names(tmp_path) == ["a.txt"]
+
+
+@pytest.mark.parametrize(
+    ("number", "reason"),
+    [
+        (errno.ENOSPC, "the disk is full"),
+        (errno.EDQUOT, "quota"),
+        (errno.EROFS, "read-only"),
+        (errno.EIO, "read or write error"),
+        (errno.ESTALE, "Stale"),
+    ],
+)
+@pytest.mark.parametrize("step", ["fsync", "replace"])
+def test_a_disk_fault_leaves_the_old_file_and_says_why(tmp_path, monkeypatch, number, reason, step):
+    path = write_text_atomic(tmp_path / "a.txt", "old")
+    monkeypatch.setattr(atomic.os, step, failing(number))
+
+    with pytest.raises(ResourceError, match=rf"a\.txt: cannot write .*{reason}"):
+        write_text_atomic(path, "new")
+
+    assert path.read_text() == "old"
+    assert names(tmp_path) == ["a.txt"]
+
+
+def test_a_full_device_is_reported_as_such():
+    if not os.path.exists("/dev/full"):
+        pytest.skip("this system has no /dev/full")
+    with open("/dev/full", "wb", buffering=0) as full, pytest.raises(OSError) as caught:  # noqa: PT011
+        full.write(b"x")
+
+    error = atomic.resource_error("cannot write", atomic.Path("a/b.txt"), caught.value)
+
+    assert str(error).startswith("b.txt: cannot write (the disk is full)")
+
+
+def test_a_missing_folder_is_a_fault_that_makes_nothing(tmp_path):
+    with pytest.raises(ResourceError, match="its folder does not exist"):
+        write_text_atomic(tmp_path / "gone" / "a.txt", "new")
+    assert names(tmp_path) == []
+
+
+def test_a_folder_without_write_permission_is_a_fault(tmp_path, monkeypatch):
+    monkeypatch.setattr(atomic, "open", failing(errno.EACCES), raising=False)
+
+    with pytest.raises(ResourceError, match="permission is denied"):
+        write_text_atomic(tmp_path / "a.txt", "new")
+    assert names(tmp_path) == []
+
+
+def test_an_existing_file_is_kept_unless_overwriting_is_allowed(tmp_path):
+    path = write_text_atomic(tmp_path / "a.txt", "old")
+
+    with pytest.raises(InputError, match=r"exists already.*--overwrite"):
+        write_text_atomic(path, "new", overwrite=False)
+    assert path.read_text() == "old"
+    write_text_atomic(path, "new")
+    assert path.read_text() == "new"
+
+
+def test_a_dangling_link_counts_as_existing(tmp_path):
+    (tmp_path / "a.txt").symlink_to(tmp_path / "nowhere")
+
+    with pytest.raises(InputError, match="exists already"):
+        write_text_atomic(tmp_path / "a.txt", "new", overwrite=False)
+
+
+def test_a_folder_at_the_output_is_refused_even_with_overwriting(tmp_path):
+    (tmp_path / "a").mkdir()
+
+    with pytest.raises(InputError, match="is a folder"):
+        write_text_atomic(tmp_path / "a", "new", overwrite=True)
+
+
+def test_a_written_file_has_the_usual_permissions(tmp_path):
+    mask = os.umask(0o027)
+    try:
+        path = write_bytes_atomic(tmp_path / "a", b"")
+    finally:
+        os.umask(mask)
+
+    assert stat.S_IMODE(path.stat().st_mode) == 0o640
+
+
+def test_a_folder_appears_only_when_it_is_complete(tmp_path):
+    with atomic_directory(tmp_path / "run") as partial:
+        (partial / "a").write_text("1")
+        assert not (tmp_path / "run").exists()
+
+    assert (tmp_path / "run" / "a").read_text() == "1"
+    assert names(tmp_path) == ["run"]
+
+
+def test_a_folder_that_fails_midway_leaves_the_old_one_and_nothing_else(tmp_path):
+    with atomic_directory(tmp_path / "run") as partial:
+        (partial / "a").write_text("old")
+
+    with pytest.raises(RuntimeError, match="midway"):
+        fill_half(tmp_path / "run", RuntimeError("midway"))
+
+    assert names(tmp_path) == ["run"]
+    assert names(tmp_path / "run") == ["a"]
+
+
+def test_a_replaced_folder_holds_nothing_of_the_old_one(tmp_path):
+    for name in ("a", "b"):
+        with atomic_directory(tmp_path / "run", overwrite=True) as partial:
+            (partial / name).write_text(name)
+
+    assert names(tmp_path / "run") == ["b"]
+    assert names(tmp_path) == ["run"]
+
+
+def test_an_existing_folder_is_refused_before_any_work(tmp_path):
+    (tmp_path / "run").mkdir()
+    entered = False
+
+    with pytest.raises(InputError, match="exists already"), atomic_directory(tmp_path / "run"):
+        entered = True
+
+    assert not entered
+    assert names(tmp_path) == ["run"]
+
+
+def test_the_folder_of_a_faster_run_stays(tmp_path):
+    def overtaken():
+        with atomic_directory(tmp_path / "run") as slow:
+            (slow / "a").write_text("slow")
+            with atomic_directory(tmp_path / "run") as fast:
+                (fast / "a").write_text("fast")
+
+    with pytest.raises(InputError, match="exists already"):
+        overtaken()
+
+    assert (tmp_path / "run" / "a").read_text() == "fast"
+    assert names(tmp_path) == ["run"]
+
+
+def test_the_old_folder_comes_back_when_the_new_one_cannot_take_its_place(tmp_path, monkeypatch):
+    with atomic_directory(tmp_path / "run") as partial:
+        (partial / "a").write_text("old")
+    rename = os.rename
+
+    def refuse_new(source, target):
+        if str(source).endswith(".partial") and target == tmp_path / "run" and calls["new"] == 0:
+            calls["new"] += 1
+            raise OSError(errno.EIO, "broken")
+        rename(source, target)
+
+    calls = {"new": 0}
+    monkeypatch.setattr(atomic.os, "rename", refuse_new)
+    with (
+        pytest.raises(ResourceError, match="cannot put the folder in place"),
+        atomic_directory(tmp_path / "run", overwrite=True) as partial,
+    ):
+        (partial / "a").write_text("new")
+
+    assert (tmp_path / "run" / "a").read_text() == "old"
+    assert names(tmp_path) == ["run"]
+
+
+def test_an_error_inside_the_folder_block_is_passed_on_unchanged(tmp_path):
+    with pytest.raises(FileNotFoundError), atomic_directory(tmp_path / "run"):
+        (tmp_path / "not there").read_bytes()
+    assert names(tmp_path) == []
+
+
+def test_the_hash_is_that_of_the_bytes(tmp_path):
+    path = write_bytes_atomic(tmp_path / "a", b"omnisyn" * 100_000)
+
+    assert sha256_file(path) == hashlib.sha256(b"omnisyn" * 100_000).hexdigest()
+    with pytest.raises(ResourceError, match="gone: cannot read"):
+        sha256_file(tmp_path / "gone")

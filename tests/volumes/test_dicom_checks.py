@@ -1,0 +1,173 @@
+import numpy as np
+import pytest
+from pydicom.uid import generate_uid
+
+from omnisyn.errors import InputError
+from omnisyn.volumes.dicom import read_dicom
+
+
+def test_two_series_in_one_folder_are_listed_and_refused(dicom_series, tmp_path):
+    first, second = dicom_series(), dicom_series("coronal")
+    for dataset in second.files:
+        dataset.SeriesNumber, dataset.SeriesDescription = 9, "COR T1"
+    folder = first.save(tmp_path / "scan")
+    second.save(folder, names=["a", "b", "c", "d"])
+
+    with pytest.raises(InputError, match="2 series") as caught:
+        read_dicom(folder)
+    assert "7 AX T2 TSE (4 files)" in str(caught.value)
+    assert "9 COR T1 (4 files)" in str(caught.value)
+
+
+def test_files_of_two_patients_are_refused_without_naming_them(dicom_series, tmp_path):
+    series = dicom_series()
+    series.files[2].PatientID = "another-secret"
+
+    with pytest.raises(InputError, match="several patients") as caught:
+        read_dicom(series.save(tmp_path / "scan"))
+    assert "secret" not in str(caught.value)
+
+
+def test_a_missing_slice_is_refused_with_its_place(dicom_series, tmp_path):
+    series = dicom_series(shape=(6, 6, 5))
+    del series.files[2]
+
+    with pytest.raises(InputError, match=r"missing or unevenly spaced.*usual distance is 3\.00 mm"):
+        read_dicom(series.save(tmp_path / "scan"))
+
+
+def test_rounded_positions_are_no_gap(dicom_series, tmp_path):
+    series = dicom_series("oblique", shape=(8, 6, 5), distance=3.3)
+    for dataset in series.files:
+        dataset.ImagePositionPatient = [f"{v:.3f}" for v in dataset.ImagePositionPatient]
+
+    volume = read_dicom(series.save(tmp_path / "scan"))
+
+    assert volume.geometry.spacing[2] == pytest.approx(3.3, abs=1e-3)
+
+
+def test_two_echoes_at_one_place_are_refused_by_their_echo_times(dicom_series, tmp_path):
+    first, second = dicom_series(), dicom_series()
+    for dataset in second.files:
+        dataset.SeriesInstanceUID = first.series
+        dataset.EchoTime = "20"
+        dataset.AcquisitionNumber = 2
+    folder = first.save(tmp_path / "scan")
+    second.save(folder, names=["a", "b", "c", "d"])
+
+    with pytest.raises(InputError, match=r"4 of 8 images.*EchoTime (95\.5 and 20|20 and 95\.5)"):
+        read_dicom(folder)
+
+
+def test_a_file_that_is_there_twice_is_named_as_such(dicom_series, tmp_path):
+    folder = dicom_series().save(tmp_path / "scan", names=["a", "b", "c", "d"])
+    (folder / "copy of b").write_bytes((folder / "b").read_bytes())
+
+    with pytest.raises(InputError, match="the same file is there twice"):
+        read_dicom(folder)
+
+
+def test_localizers_across_the_stack_are_left_out_and_counted(dicom_series, tmp_path):
+    series, localizer = dicom_series(), dicom_series("sagittal", shape=(1, 9, 9))
+    localizer.files[0].SeriesInstanceUID = series.series
+    folder = series.save(tmp_path / "scan")
+    localizer.save(folder, names=["localizer"])
+
+    volume = read_dicom(folder)
+
+    assert volume.geometry.shape == (5, 6, 4)
+    assert "1 localizer image left out" in volume.provenance.warnings
+
+
+def test_three_planes_without_a_majority_are_refused(dicom_series, tmp_path):
+    series = [dicom_series(name, shape=(2, 6, 5)) for name in ("axial", "sagittal", "coronal")]
+    for index, planes in enumerate(series):
+        for dataset in planes.files:
+            dataset.SeriesInstanceUID = series[0].series
+        planes.save(tmp_path / "scan", names=[f"{index}-0", f"{index}-1"])
+
+    with pytest.raises(InputError, match="several orientations"):
+        read_dicom(tmp_path / "scan")
+
+
+@pytest.mark.parametrize(
+    "keyword", ["ImagePositionPatient", "ImageOrientationPatient", "PixelSpacing"]
+)
+def test_an_image_that_does_not_say_where_it_lies_is_refused(dicom_series, tmp_path, keyword):
+    series = dicom_series()
+    delattr(series.files[1], keyword)
+
+    with pytest.raises(InputError, match=f"no usable {keyword}"):
+        read_dicom(series.save(tmp_path / "scan"))
+
+
+@pytest.mark.parametrize("spacing", [["0", "1"], ["-1", "1"]])
+def test_a_pixel_spacing_that_is_not_positive_is_refused(dicom_series, tmp_path, spacing):
+    series = dicom_series()
+    series.files[1].PixelSpacing = spacing
+
+    with pytest.raises(InputError, match="not positive"):
+        read_dicom(series.save(tmp_path / "scan"))
+
+
+def test_directions_that_are_not_at_right_angles_are_refused(dicom_series, tmp_path):
+    series = dicom_series()
+    for dataset in series.files:
+        dataset.ImageOrientationPatient = ["1", "0", "0", "0.1", "0.995", "0"]
+
+    with pytest.raises(InputError, match="right angles"):
+        read_dicom(series.save(tmp_path / "scan"))
+
+
+@pytest.mark.parametrize("tilt_mm", [0.2, 5.0])
+def test_a_tilted_stack_is_refused(dicom_series, tmp_path, tilt_mm):
+    series = dicom_series()
+    for index, dataset in enumerate(series.files):
+        x, y, z = (float(value) for value in dataset.ImagePositionPatient)
+        dataset.ImagePositionPatient = [str(x), str(y + tilt_mm * index), str(z)]
+
+    with pytest.raises(InputError, match="shifted against each other"):
+        read_dicom(series.save(tmp_path / "scan"))
+
+
+def test_one_slice_that_drifts_in_its_plane_is_refused(dicom_series, tmp_path):
+    series = dicom_series()
+    x, y, z = (float(value) for value in series.files[1].ImagePositionPatient)
+    series.files[1].ImagePositionPatient = [str(x + 1), str(y), str(z)]
+
+    with pytest.raises(InputError, match=r"shifted.*1\.00 mm"):
+        read_dicom(series.save(tmp_path / "scan"))
+
+
+def test_images_of_two_sizes_are_refused(dicom_series, tmp_path):
+    series = dicom_series()
+    series.set_pixels(series.files[1], np.ones((4, 4), np.int16))
+
+    with pytest.raises(InputError, match=r"differ in size.*4 x 4, 6 x 5"):
+        read_dicom(series.save(tmp_path / "scan"))
+
+
+def test_images_of_two_pixel_spacings_are_refused(dicom_series, tmp_path):
+    series = dicom_series()
+    series.files[1].PixelSpacing = ["1.5", "0.8"]
+
+    with pytest.raises(InputError, match="differ in pixel spacing"):
+        read_dicom(series.save(tmp_path / "scan"))
+
+
+def test_colour_and_inverted_images_are_refused_naming_the_kind(dicom_series, tmp_path):
+    series = dicom_series()
+    for dataset in series.files:
+        dataset.PhotometricInterpretation = "MONOCHROME1"
+
+    with pytest.raises(InputError, match="MONOCHROME1"):
+        read_dicom(series.save(tmp_path / "scan"))
+
+
+def test_multi_frame_files_are_refused_with_a_way_out(dicom_series, tmp_path):
+    series = dicom_series(shape=(1, 6, 5))
+    series.files[0].NumberOfFrames = 2
+    series.files[0].SOPInstanceUID = generate_uid()
+
+    with pytest.raises(InputError, match=r"multi-frame.*2 frames.*dcm2niix"):
+        read_dicom(series.save(tmp_path / "scan"))

@@ -1,0 +1,146 @@
+from pathlib import Path
+
+import numpy as np
+import pytest
+from pydicom.uid import RLELossless
+
+from omnisyn.errors import InputError
+from omnisyn.volumes.dicom_files import find_images, pixels
+
+JPEG = Path(__file__).parents[3] / "shared/data/dicom/dicom2nifti/generic/compressed_jpeg/001"
+
+
+def only(folder):
+    images, _ = find_images(folder)
+    return images[0]
+
+
+@pytest.fixture
+def one(dicom_series):
+    """A series of one slice."""
+    return dicom_series(shape=(1, 6, 5))
+
+
+@pytest.fixture
+def packed(dicom_series):
+    """A run-length-encoded series of one slice, with slope 0.5 and intercept 3."""
+    series = dicom_series(shape=(1, 16, 12))
+    dataset = series.files[0]
+    dataset.RescaleSlope, dataset.RescaleIntercept = "0.5", "3"
+    dataset.compress(RLELossless, generate_instance_uid=False)
+    return series
+
+
+def test_slope_and_intercept_of_each_slice_are_applied_as_floats(dicom_series, tmp_path):
+    series = dicom_series()
+    for index, dataset in enumerate(series.files):
+        dataset.RescaleSlope, dataset.RescaleIntercept = str(0.25 + index), str(-index)
+    images, _ = find_images(series.save(tmp_path / "scan", names=["a", "b", "c", "d"]))
+
+    for index, image in enumerate(images):
+        expected = series.pixels[index] * (0.25 + index) - index
+        np.testing.assert_allclose(pixels(image), expected, rtol=1e-6)
+
+
+def test_a_slope_of_zero_is_refused(one, tmp_path):
+    one.files[0].RescaleSlope, one.files[0].RescaleIntercept = "0", "0"
+
+    with pytest.raises(InputError, match="RescaleSlope is not usable"):
+        pixels(only(one.save(tmp_path / "scan")))
+
+
+def test_overlay_bits_above_the_stored_ones_are_dropped_and_the_sign_kept(one, tmp_path):
+    values = np.array([[1, -1, 5], [-2048, 2047, 0]], np.int16)
+    dataset = one.files[0]
+    one.set_pixels(dataset, (values & 0x0FFF | 0x5000).astype(np.int16))
+    dataset.BitsStored, dataset.HighBit = 12, 11
+
+    np.testing.assert_array_equal(pixels(only(one.save(tmp_path / "scan"))), values)
+
+
+def test_unsigned_eight_bit_pixels_are_read(one, tmp_path):
+    values = np.arange(248, 254, dtype=np.uint8).reshape(2, 3)
+    dataset = one.files[0]
+    one.set_pixels(dataset, values)
+    dataset.BitsAllocated, dataset.BitsStored, dataset.HighBit = 8, 8, 7
+    dataset.PixelRepresentation = 0
+
+    np.testing.assert_array_equal(pixels(only(one.save(tmp_path / "scan"))), values)
+
+
+def test_an_unsupported_pixel_size_is_refused(one, tmp_path):
+    one.files[0].BitsAllocated = 1
+    one.files[0].BitsStored = 1
+
+    with pytest.raises(InputError, match="unsupported pixel size"):
+        pixels(only(one.save(tmp_path / "scan")))
+
+
+def test_compressed_pixels_are_decoded_with_their_slope(packed, tmp_path):
+    packed.files[0].save_as(tmp_path / "image", enforce_file_format=True)
+
+    np.testing.assert_allclose(pixels(only(tmp_path)), packed.pixels[0] * 0.5 + 3)
+
+
+def test_compressed_pixels_that_cannot_be_decoded_are_refused(packed, tmp_path):
+    dataset = packed.files[0]
+    content = bytearray(dataset.PixelData)
+    content[16:80] = b"\xff" * 64
+    dataset.PixelData = bytes(content)
+    dataset.save_as(tmp_path / "image", enforce_file_format=True)
+
+    with pytest.raises(InputError, match="image: the compressed pixels cannot be decoded"):
+        pixels(only(tmp_path))
+
+
+@pytest.mark.skipif(not JPEG.is_dir(), reason="the shared DICOM series are not here")
+def test_compressed_pixels_of_another_size_than_the_header_says_are_refused(tmp_path):
+    (source, *_), _ = find_images(JPEG)
+    source.dataset.Rows = 128
+    source.dataset.save_as(tmp_path / "image", enforce_file_format=True)
+
+    with pytest.raises(InputError, match="image: the compressed pixels"):
+        pixels(only(tmp_path))
+
+
+@pytest.mark.parametrize("cut", [1, 30, 59, 60, 61, 100])
+def test_a_file_cut_short_is_refused(one, tmp_path, cut):
+    path = one.save(tmp_path / "scan", names=["a"]) / "a"
+    path.write_bytes(path.read_bytes()[:-cut])
+
+    with pytest.raises(InputError, match=r"a: the DICOM file is (cut short|damaged)"):
+        pixels(only(tmp_path / "scan"))
+
+
+@pytest.mark.parametrize("cut", [1, 8, 9, 20])
+def test_a_compressed_file_cut_short_is_refused(packed, tmp_path, cut):
+    path = tmp_path / "a"
+    packed.files[0].save_as(path, enforce_file_format=True)
+    path.write_bytes(path.read_bytes()[:-cut])
+
+    with pytest.raises(InputError, match=r"a: the (DICOM file is|compressed pixels)"):
+        pixels(only(tmp_path))
+
+
+def test_an_empty_file_among_the_slices_is_refused(one, tmp_path):
+    folder = one.save(tmp_path / "scan")
+    (folder / "IM009").touch()
+
+    with pytest.raises(InputError, match=r"IM009: the file is empty"):
+        find_images(folder)
+
+
+def test_a_file_without_preamble_is_read(one, tmp_path):
+    folder = one.save(tmp_path / "scan", names=["a"])
+    content = (folder / "a").read_bytes()
+    (folder / "a").write_bytes(content[132:])
+
+    np.testing.assert_array_equal(pixels(only(folder)), one.pixels[0])
+
+
+def test_a_folder_without_images_says_what_it_holds(tmp_path):
+    with pytest.raises(InputError, match=r"no DICOM images here.*holds no files"):
+        find_images(tmp_path)
+    (tmp_path / "notes.txt").write_text("nothing here")
+    with pytest.raises(InputError, match=r"no DICOM images here.*1 other files"):
+        find_images(tmp_path)
