@@ -2,7 +2,7 @@
 
 Every command of the tool is a function of the same name in :mod:`omnisyn.api`, reachable from here
 (``omnisyn.synthesize(...)``). They are looked up when first used, so that ``import omnisyn`` stays
-light.
+light. Only ``simulate`` has to be taken from there, because a folder of the house has its name.
 """
 
 from typing import TYPE_CHECKING, Any
@@ -15,7 +15,6 @@ if TYPE_CHECKING:
         finetune,
         prepare,
         pretrain,
-        simulate,
         synthesize,
     )
 
@@ -29,7 +28,6 @@ __all__ = [
     "finetune",
     "prepare",
     "pretrain",
-    "simulate",
     "synthesize",
 ]
 

@@ -1,0 +1,399 @@
+"""Every command as a typed function of the same name: `omnisyn.synthesize(...)`.
+
+Nothing heavy is imported before a function needs it. The functions print nothing and keep no state;
+what a command line would print reaches the callbacks `note` (things worth knowing), `result` (paths
+as they are written) and `progress`. Whatever a caller can mend is raised as a class of
+`omnisyn.errors`: UsageError (an unknown name, contrast, device or precision), InputError (missing
+or damaged input, existing output), ModelError (missing or damaged weights and runs), ResourceError
+(memory, disk, permission, network).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypedDict, Unpack, cast
+
+from omnisyn.errors import UsageError
+from omnisyn.inference.listeners import Note, Progress, labelled, unheard, unwatched
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from omnisyn.evaluation.report.write import Report
+    from omnisyn.evaluation.results import Evaluation
+    from omnisyn.inference.request import Output
+    from omnisyn.studies.prepare import PrepareSummary
+    from omnisyn.studies.site import Site
+    from omnisyn.training.run import RunResult
+    from omnisyn.volumes.volume import Volume
+
+
+def synthesize(
+    sources: Sequence[str | Path],
+    targets: Sequence[str],
+    output: str | Path = "omnisyn-out",
+    *,
+    weights: str | Path | None = None,
+    device: str = "auto",
+    precision: str = "float32",
+    preview: bool = False,
+    truth: Mapping[str, str | Path] | None = None,
+    match_source: bool = False,
+    overwrite: bool = False,
+    fail_fast: bool = False,
+    cache_dir: Path | None = None,
+    note: Note = unheard,
+    result: Note = unheard,
+    progress: Progress = unwatched,
+) -> list[Output]:
+    """Make the missing contrasts of one or many patients, on each scan's own grid.
+
+    Args:
+        sources: files, DICOM folders or folders of patients; `T1=path` says a contrast.
+        targets: contrast names, or `all` for every one that is not a source.
+        output: folder for the volumes, sidecars and previews.
+        weights: name, path or `hf-hub:ORG/NAME`; by default the shipped set.
+        device: auto, cpu, cuda, cuda:N or mps; only auto may fall back.
+        precision: float32, bfloat16 or float16.
+        truth: real volumes by target name, for the preview only.
+        match_source: values on the first source's scale instead of [0, 1].
+        fail_fast: stop at the first patient that fails.
+        cache_dir: where weights from the hub are kept.
+
+    Raises:
+        PartialFailure: some of several patients failed; the others are written.
+    """
+    from omnisyn.inference.batch import check_request, run_batch
+    from omnisyn.inference.request import Request, without_folders
+    from omnisyn.inference.synthesizer import Synthesizer
+
+    request = Request(
+        targets=tuple(targets),
+        output=Path(output),
+        preview=preview,
+        truth={name: Path(path) for name, path in (truth or {}).items()},
+        match_source=match_source,
+        overwrite=overwrite,
+        fail_fast=fail_fast,
+        source_names=tuple(without_folders(source) for source in sources),
+        model_asked_for={
+            "Weights": None if weights is None else without_folders(weights),
+            "Device": device,
+            "Precision": precision,
+        },
+    )
+    patients = check_request(sources, request)
+    return run_batch(
+        patients,
+        request,
+        lambda: Synthesizer.load(weights, device, precision, cache=cache_dir, note=note),
+        note=note,
+        result=result,
+        progress=progress,
+    )
+
+
+@dataclass(frozen=True)
+class Evaluated:
+    """What `evaluate` found (`evaluation`, with the cases that failed) and wrote (`report`)."""
+
+    evaluation: Evaluation
+    report: Report
+
+
+def evaluate(
+    sites: Sequence[str],
+    *,
+    data: str | Path | None = None,
+    out: str | Path = "omnisyn-evaluation",
+    predictions: str | Path | None = None,
+    several_sources: bool = False,
+    weights: str | Path | None = None,
+    device: str = "auto",
+    precision: str = "float32",
+    overwrite: bool = False,
+    cache_dir: Path | None = None,
+    note: Note = unheard,
+    progress: Progress = unwatched,
+) -> Evaluated:
+    """Score synthesis on whole sites, in every direction, beside its controls.
+
+    Args:
+        sites: names of sites, roles (train, internal, external) or `all`.
+        data: a data root; else `OMNISYN_DATA`, else the embedded simulation.
+        out: folder for `patients.tsv`, `summary.json` and `report.html`.
+        predictions: a folder of anybody's volumes to score, instead of our model.
+        several_sources: score "all the others → target" as well.
+        cache_dir: where the embedded simulation is kept.
+    """
+    import numpy as np
+
+    from omnisyn.evaluation.predictions import PredictionFolder
+    from omnisyn.evaluation.report import write as files
+    from omnisyn.evaluation.results import Evaluation
+    from omnisyn.evaluation.scoring import Predict, evaluate_site
+    from omnisyn.inference.sidecar import versions
+    from omnisyn.inference.writing import make_folder
+    from omnisyn.volumes.atomic import refuse_existing
+
+    folder = Path(out)
+    for name in (files.TSV_FILE, files.JSON_FILE, files.HTML_FILE):
+        refuse_existing(folder / name, overwrite=overwrite)
+    chosen = _select_sites(sites, data, cache_dir, note, progress)
+    judged: Predict | PredictionFolder
+    details = {f"version of {name}": version for name, version in versions().items()}
+    if predictions is not None:
+        judged = PredictionFolder(Path(predictions), [site.name for site in chosen])
+        subject = f"predictions in the folder {Path(predictions).name}"
+    else:
+        from omnisyn.inference.synthesizer import Synthesizer
+
+        synthesizer = Synthesizer.load(weights, device, precision, cache=cache_dir, note=note)
+        identity = synthesizer.identity
+        subject = f"weights {identity.name}"
+        details |= {
+            "SHA-256 of the weights": identity.sha256,
+            "device": identity.device,
+            "precision": identity.precision,
+        }
+
+        def judged(volumes: Mapping[str, Volume], target: str) -> NDArray[np.float32]:
+            return synthesizer.synthesize(volumes, [target])[target]
+
+    scores = []
+    for number, site in enumerate(chosen, start=1):
+        label = f"site {number}/{len(chosen)} {site.name}: "
+        scores.append(
+            evaluate_site(
+                site,
+                judged,
+                several_sources=several_sources,
+                progress=labelled(progress, label),
+            )
+        )
+    evaluation = Evaluation(subject, tuple(scores), details)
+    make_folder(folder)
+    report = files.write_report(evaluation, folder, np.random.default_rng(0), overwrite=overwrite)
+    return Evaluated(evaluation, report)
+
+
+def simulate(
+    cohort: str | Path,
+    out: str | Path,
+    *,
+    sites: Sequence[str] | None = None,
+    patients: int | None = None,
+    seed: int | None = None,
+    device: str = "cpu",
+    overwrite: bool = False,
+    note: Note = unheard,
+    progress: Progress = unwatched,
+) -> list[Path]:
+    """Write simulated sites, or with the cohort `example` one patient to try `synthesize` on.
+
+    Args:
+        cohort: `demo`, `hospitals`, the path of a cohort's TOML file, or `example`.
+        out: the data root; for `example` the patient's folder.
+        sites: only these sites of the cohort, by name or role.
+        patients: so many a site, in place of the cohort's numbers.
+        seed: other patients than those of the cohort's own seed.
+        device: where to compute: auto, cpu, cuda, cuda:N or mps.
+
+    Returns:
+        The folders of the sites; for `example` the files.
+    """
+    from omnisyn.inference.device import choose_device
+    from omnisyn.simulate.cohort import load_cohort, simulate_cohort
+    from omnisyn.simulate.example import write_example
+
+    if str(cohort) == "example":
+        if sites is not None or patients is not None or seed is not None:
+            raise UsageError(
+                "the example is always the same patient", remedy="leave --site, --seed … away"
+            )
+        return write_example(Path(out), truth=True, overwrite=overwrite)
+    written = simulate_cohort(
+        load_cohort(cohort),
+        Path(out),
+        sites=sites,
+        patients=patients,
+        seed=seed,
+        device=choose_device(device, note),
+        progress=progress,
+        overwrite=overwrite,
+    )
+    return [site.path for site in written]
+
+
+def prepare(
+    source: str | Path,
+    out: str | Path | None = None,
+    *,
+    role: str | None = None,
+    scanner: str | None = None,
+    hospital: str | None = None,
+    overwrite: bool = False,
+    note: Note = unheard,
+    progress: Progress = unwatched,
+) -> PrepareSummary:
+    """Make a site of a folder of patients with aligned contrasts, or the cache of a site.
+
+    Args:
+        source: a folder of patients, or a site of our own form, whose cache is built in place.
+        out: the site to be made, ROOT/SITE; its last part is the site's name.
+        role: of a new site: train, internal or external; by default train.
+        scanner, hospital: of a new site, free text.
+    """
+    from omnisyn.studies.prepare import prepare as prepare_site
+    from omnisyn.studies.site import ROLES
+
+    if role not in (None, *ROLES):
+        raise UsageError(f"unknown role '{role}'", remedy=f"use {', '.join(ROLES)}")
+    summary = prepare_site(
+        Path(source),
+        None if out is None else Path(out),
+        role=cast(Any, role),
+        scanner=scanner,
+        hospital=hospital,
+        overwrite=overwrite,
+        progress=lambda patient, number, count: progress(number - 1, count, patient),
+    )
+    if summary.ignored:
+        note(f"passed over: {', '.join(summary.ignored)}")
+    return summary
+
+
+class TrainingOptions(TypedDict, total=False):
+    """What the three stages are told: the fields of `omnisyn.training.run.RunOptions`, which says
+    what each does and has the defaults; here paths may be strings too."""
+
+    recipe: str | Path
+    data: str | Path | None
+    out: str | Path | None
+    init: Sequence[str]
+    seed: int
+    device: str
+    precision: str
+    max_steps: int | None
+    max_time: float | None
+    resume: str
+    save_every: int | None
+
+
+def pretrain(*, note: Note | None = None, **options: Unpack[TrainingOptions]) -> RunResult:
+    """Stage 1: train the contrast-invariant encoder.
+
+    Args:
+        note: hears one line at a time; by default stderr does.
+        options: see `TrainingOptions`.
+
+    Raises:
+        SystemExit: 143 after SIGTERM, when the checkpoint is written.
+    """
+    return _train("pretrain", note, options)
+
+
+def align(
+    *,
+    clip_weights: str | None = None,
+    objective: str | None = None,
+    note: Note | None = None,
+    **options: Unpack[TrainingOptions],
+) -> RunResult:
+    """Stage 2: bring the texts and the images of the contrasts into one space.
+
+    Args:
+        clip_weights: what recipe `paper` starts from: `openai`, `hf-hub:…` or a path.
+        objective: `class` or `contrastive`; by default the recipe's.
+
+    The rest is as in `pretrain`.
+    """
+    if objective not in (None, "class", "contrastive"):
+        raise UsageError(f"unknown objective '{objective}'", remedy="use class or contrastive")
+    return _train("align", note, options, clip_weights=clip_weights, objective=objective)
+
+
+def finetune(*, note: Note | None = None, **options: Unpack[TrainingOptions]) -> RunResult:
+    """Stage 3: train the target-conditioned decoder. Arguments and errors as in `pretrain`."""
+    return _train("finetune", note, options)
+
+
+def list_models() -> list[dict[str, Any]]:
+    """The cards of the weights that ship with omnisyn."""
+    from omnisyn.models.weights import list_weights
+
+    return [card.model_dump(mode="json") for card in list_weights()]
+
+
+def show_model(name: str | Path, cache_dir: Path | None = None) -> dict[str, Any]:
+    """The card of weights by name, path or `hf-hub:ORG/NAME`."""
+    from omnisyn.models.card import read_card
+    from omnisyn.models.weights import find_weights
+
+    return read_card(find_weights(name, cache_dir)).model_dump(mode="json")
+
+
+def verify_models(
+    name: str | Path | None = None, cache_dir: Path | None = None
+) -> list[dict[str, str]]:
+    """Name and SHA-256 of weights that are whole; by default of all that ship.
+
+    Weights that are missing or differ from their card are a ModelError.
+    """
+    from omnisyn.models.weights import list_weights, verify_weights
+
+    names = [card.name for card in list_weights()] if name is None else [name]
+    return [{"name": str(each), "sha256": verify_weights(each, cache_dir)} for each in names]
+
+
+def doctor(cache_dir: Path | None = None) -> dict[str, dict[str, str]]:
+    """Versions, devices, cache folder and shipped weights (each `whole`, or its fault)."""
+    from omnisyn.inference.checkup import examine
+
+    return examine(cache_dir)
+
+
+def _select_sites(
+    sites: Sequence[str],
+    data: str | Path | None,
+    cache_dir: Path | None,
+    note: Note,
+    progress: Progress,
+) -> list[Site]:
+    """Sites of the data root, or of the embedded simulation where there is none."""
+    from omnisyn import paths
+    from omnisyn.simulate.embedded import embedded_root
+    from omnisyn.studies.site import DataRoot
+
+    root = paths.data_root(None if data is None else Path(data))
+    if root is not None:
+        return DataRoot(root).select(sites)
+    note("no data root given: scoring the embedded simulation (SIMULATED patients)")
+    return embedded_root(sites, cache_dir, progress=progress).select(sites)
+
+
+def _train(
+    stage: str, note: Note | None, options: TrainingOptions, **special: str | None
+) -> RunResult:
+    """Run one stage; the options are the fields of `RunOptions`."""
+    from importlib import import_module
+    from typing import get_args
+
+    from omnisyn.training.run import Precision, RunOptions, say_to_stderr
+
+    given: dict[str, Any] = {**options, **special}
+    precisions = get_args(Precision)
+    if given.get("precision", precisions[0]) not in precisions:
+        raise UsageError(
+            f"unknown precision '{given['precision']}'", remedy=f"use {', '.join(precisions)}"
+        )
+    for name in ("data", "out"):
+        if given.get(name) is not None:
+            given[name] = Path(given[name])
+    given["init"] = tuple(given.get("init", ()))
+    train = getattr(import_module(f"omnisyn.training.{stage}"), stage)
+    result: RunResult = train(RunOptions(**given), say=note or say_to_stderr)
+    return result

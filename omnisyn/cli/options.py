@@ -1,0 +1,133 @@
+"""Options that several commands share, so that one name means one thing everywhere.
+
+An option's value is the command line's, else its `OMNISYN_*` variable's, else the `--config`
+file's, else the default.
+"""
+
+from __future__ import annotations
+
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from omnisyn.cli.console import Console
+from omnisyn.errors import InputError
+
+HELP_NAMES = {"help_option_names": ["-h", "--help"]}
+
+
+def application() -> typer.Typer:
+    """The frame of one command's file: plain help, no completion machinery."""
+    return typer.Typer(
+        rich_markup_mode=None, add_completion=False, context_settings=dict(HELP_NAMES)
+    )
+
+
+def console_of(ctx: typer.Context, quiet: bool = False, verbose: int = 0) -> Console:
+    """The console that `main` made for this run, set to the verbosity that was asked for."""
+    console = ctx.find_object(Console) or Console()
+    console.verbosity = -1 if quiet else verbose
+    return console
+
+
+def _take_defaults_from(ctx: typer.Context, path: Path | None) -> Path | None:
+    """Make the entries of a TOML file the defaults of this command's options."""
+    if path is None:
+        return None
+    import tomllib
+
+    try:
+        table = tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as fault:
+        raise InputError(
+            "cannot read the config file", where=path.name, why=fault.strerror
+        ) from fault
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as fault:
+        raise InputError("the config file is not TOML", where=path.name, why=str(fault)) from fault
+    parameters = {name: p for p in ctx.command.params for name in _spellings(p)}
+    defaults: dict[str, Any] = {}
+    for key, value in table.items():
+        if key not in parameters or key == "config":
+            near = get_close_matches(key, parameters, n=1)
+            raise InputError(
+                f"unknown key '{key}'",
+                where=path.name,
+                remedy=f"did you mean '{near[0]}'?" if near else "the keys are the option names",
+            )
+        defaults[str(parameters[key].name)] = value
+    ctx.default_map = defaults
+    return path
+
+
+def _spellings(parameter: Any) -> list[str]:
+    """An option's long names, with dashes or underscores, as keys of a config file."""
+    long_names = [name[2:] for name in parameter.opts if name.startswith("--")]
+    return long_names + [name.replace("-", "_") for name in long_names]
+
+
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Errors only on stderr.")]
+Verbose = Annotated[
+    int,
+    typer.Option(
+        "--verbose", "-v", count=True, show_default=False, help="More notes; -vv adds tracebacks."
+    ),
+]
+Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
+Config = Annotated[
+    Path | None,
+    typer.Option(
+        "--config",
+        metavar="FILE",
+        is_eager=True,
+        callback=_take_defaults_from,
+        help="TOML file with defaults for these options (key = long option name).",
+    ),
+]
+Device = Annotated[
+    str,
+    typer.Option(
+        "--device",
+        metavar="NAME",
+        envvar="OMNISYN_DEVICE",
+        show_envvar=True,
+        help="auto, cpu, cuda, cuda:N or mps; only auto may fall back.",
+    ),
+]
+Precision = Annotated[
+    str,
+    typer.Option("--precision", metavar="TYPE", help="float32, bfloat16 or float16 (autocast)."),
+]
+Weights = Annotated[
+    str | None,
+    typer.Option(
+        "--weights",
+        metavar="NAME|PATH|hf-hub:ORG/NAME",
+        envvar="OMNISYN_WEIGHTS",
+        show_envvar=True,
+        help="Weights to use.  [default: the shipped set]",
+    ),
+]
+Data = Annotated[
+    Path | None,
+    typer.Option(
+        "--data",
+        metavar="ROOT",
+        envvar="OMNISYN_DATA",
+        show_envvar=True,
+        help="Data root with sites.  [default: the embedded simulation]",
+    ),
+]
+Cache = Annotated[
+    Path | None,
+    typer.Option(
+        "--cache-dir",
+        metavar="DIR",
+        envvar="OMNISYN_CACHE",
+        show_envvar=True,
+        help="Where simulated sites and downloaded weights are kept.",
+    ),
+]
+Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace output that exists.")]
+Seed = Annotated[int, typer.Option("--seed", metavar="N", min=0, help="Seed of all randomness.")]

@@ -1,0 +1,75 @@
+"""Options of the three training stages, which differ in almost nothing."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def seconds(text: str | float) -> float:
+    """`90s`, `45m`, `8h` or a number, in seconds."""
+    text = str(text)
+    number, unit = (text[:-1], text[-1]) if text[-1:] in ("s", "m", "h") else (text, "s")
+    try:
+        length = float(number) * {"s": 1, "m": 60, "h": 3600}[unit]
+    except ValueError:
+        length = 0.0
+    if not length > 0:
+        raise typer.BadParameter(f"'{text}' is no length of time; write 90s, 45m or 8h")
+    return length
+
+
+Recipe = Annotated[
+    str, typer.Option("--recipe", metavar="NAME|FILE", help="small, paper, or a TOML file.")
+]
+Out = Annotated[
+    Path | None,
+    typer.Option(
+        "--out", "-o", metavar="RUN", help="Folder of the run.  [default: runs/STAGE-RECIPE-NNN]"
+    ),
+]
+Init = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--init",
+        metavar="WEIGHTS|RUN",
+        help="What to start from; repeatable.  [default: the newest finished runs of the stages "
+        "before]",
+    ),
+]
+MaxSteps = Annotated[
+    int | None, typer.Option("--max-steps", metavar="N", min=1, help="Stop after N steps in all.")
+]
+MaxTime = Annotated[
+    float | None,
+    typer.Option(
+        "--max-time",
+        metavar="TIME",
+        parser=seconds,
+        help="Stop in time, with the product: 90s, 45m, 8h, or seconds.",
+    ),
+]
+Resume = Annotated[
+    str,
+    typer.Option(
+        "--resume", metavar="auto|PATH|never", help="Go on with an unfinished run, or not."
+    ),
+]
+SaveEvery = Annotated[
+    int | None,
+    typer.Option("--save-every", metavar="N", min=1, help="Steps between checkpoints."),
+]
+ClipWeights = Annotated[
+    str | None,
+    typer.Option(
+        "--clip-weights",
+        metavar="openai|hf-hub:…|PATH",
+        help="Weights of the CLIP that recipe paper starts from.",
+    ),
+]
+Objective = Annotated[
+    str | None,
+    typer.Option("--objective", metavar="NAME", help="class or contrastive.  [default: recipe]"),
+]

@@ -1,0 +1,168 @@
+"""One call, many patients: read, synthesize, write; and go on when one of them fails."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import cache
+from pathlib import Path
+
+from omnisyn.contrasts import contrast
+from omnisyn.errors import InputError, ModelError, OmnisynError, PartialFailure, UsageError
+from omnisyn.inference.listeners import Note, Progress, labelled, unheard, unwatched
+from omnisyn.inference.loading import read_patient
+from omnisyn.inference.patients import PatientSources, find_patients, is_dicom_folder
+from omnisyn.inference.request import LoadedPatient, Output, Request
+from omnisyn.inference.synthesizer import Synthesizer
+from omnisyn.inference.writing import (
+    describe_folder,
+    make_folder,
+    refuse_unfit_output,
+    volume_path,
+    write_synthesis,
+)
+
+
+def check_request(items: Sequence[str | Path], request: Request) -> list[PatientSources]:
+    """Everything that can be refused before a model is loaded.
+
+    Raises:
+        UsageError: an unknown contrast, sources that cannot be told apart, a truth for many.
+        InputError: a missing path, or an output folder inside a source.
+    """
+    for name in request.targets:
+        if name.lower() != "all":
+            contrast(name)
+    patients = find_patients(items)
+    if request.truth and len(patients) > 1:
+        raise UsageError(
+            f"--truth belongs to one patient, and here are {len(patients)}",
+            remedy="run that patient alone; in a folder of patients the truth is found",
+        )
+    for name, path in (request.truth or {}).items():
+        contrast(name)
+        if not path.exists():
+            raise InputError("there is no such file", where=path.name, remedy="check --truth")
+    _refuse_output_inside_sources(items, patients, request.output)
+    return patients
+
+
+def run_batch(
+    patients: Sequence[PatientSources],
+    request: Request,
+    load: Callable[[], Synthesizer],
+    *,
+    note: Note = unheard,
+    result: Note = unheard,
+    progress: Progress = unwatched,
+) -> list[Output]:
+    """Synthesize and write every target of every patient.
+
+    Args:
+        load: makes the Synthesizer; called once, and only if the first patient can be read.
+        result: hears the path of each volume when it is there.
+
+    Raises:
+        OmnisynError: of the one patient, or of the first with `fail_fast`.
+        PartialFailure: some or all of several patients failed; the others are written.
+    """
+    outputs: list[Output] = []
+    failures: list[str] = []
+    model = cache(load)
+    for number, patient in enumerate(patients, start=1):
+        label = "" if len(patients) == 1 else f"patient {number}/{len(patients)} "
+        try:
+            loaded = read_patient(patient, request, note)
+            outputs += synthesize_patient(
+                loaded,
+                request,
+                model(),
+                note=note,
+                result=result,
+                progress=labelled(progress, label),
+            )
+        except (UsageError, ModelError):
+            # What was asked for, or what it is to be done with, is wrong for every patient.
+            raise
+        except Exception as fault:
+            if len(patients) == 1 or request.fail_fast:
+                raise
+            sentence = str(fault) if isinstance(fault, OmnisynError) else repr(fault)
+            failures.append(patient.name)
+            note(f"{patient.name} failed: {sentence}")
+    if failures:
+        raise PartialFailure(
+            f"{len(failures)} of {len(patients)} patients failed",
+            why=", ".join(failures[:5]) + (" …" if len(failures) > 5 else ""),
+            remedy="the lines above say why"
+            + ("; the others are written" if len(failures) < len(patients) else ""),
+        )
+    return outputs
+
+
+def synthesize_patient(
+    patient: LoadedPatient,
+    request: Request,
+    synthesizer: Synthesizer,
+    *,
+    note: Note = unheard,
+    result: Note = unheard,
+    progress: Progress = unwatched,
+) -> list[Output]:
+    """Synthesize and write every target of one patient that was read.
+
+    Raises:
+        UsageError, InputError, ModelError, ResourceError: as the parts raise them.
+    """
+    targets = synthesizer.targets(request.targets, list(patient.sources))
+    if not targets:
+        raise InputError(
+            "there is nothing left to make", where=patient.name, why="every target is a source"
+        )
+    paths = {name: volume_path(patient, request, name) for name in targets}
+    for path in paths.values():
+        refuse_unfit_output(path, patient, request)
+    remarks = list(patient.warnings)
+
+    def remark(sentence: str) -> None:
+        remarks.append(sentence)
+        note(sentence)
+
+    made = synthesizer.telling(remark).synthesize(patient.sources, targets, progress)
+    make_folder(request.output / patient.folder)
+    describe_folder(request)
+    outputs = []
+    for name, slices in made.items():
+        output = write_synthesis(
+            paths[name],
+            slices,
+            name,
+            patient,
+            request,
+            synthesizer.identity,
+            warnings=remarks,
+            note=note,
+        )
+        result(str(output.volume))
+        outputs.append(output)
+    return outputs
+
+
+def _refuse_output_inside_sources(
+    items: Sequence[str | Path], patients: Sequence[PatientSources], output: Path
+) -> None:
+    """Results among the scans would be taken for scans by the next run."""
+    target = output.resolve()
+    folders = [Path(str(item)) for item in items if Path(str(item)).is_dir()]
+    folders += [
+        source.path
+        for patient in patients
+        for source in patient.sources
+        if source.path.is_dir() and is_dicom_folder(source.path)
+    ]
+    for folder in folders:
+        if target == folder.resolve() or folder.resolve() in target.parents:
+            raise InputError(
+                "the output folder lies inside the source",
+                where=folder.name,
+                remedy="choose another --output",
+            )

@@ -1,0 +1,66 @@
+"""Read a patient's scans, and tell what is a source from what is a target found beside it."""
+
+from __future__ import annotations
+
+from omnisyn.contrasts import NAMES, contrast, guess_contrast
+from omnisyn.errors import InputError
+from omnisyn.inference.listeners import Note, unheard
+from omnisyn.inference.patients import PatientSources
+from omnisyn.inference.request import LoadedPatient, Request
+from omnisyn.volumes.read import read_volume
+from omnisyn.volumes.volume import Volume
+
+
+def read_patient(patient: PatientSources, request: Request, note: Note = unheard) -> LoadedPatient:
+    """Read a patient's scans and tell sources from targets.
+
+    Raises:
+        InputError: a scan is damaged, its contrast is not told, or two scans have one contrast.
+    """
+    wanted = {contrast(name).name for name in request.targets if name.lower() != "all"}
+    sources: dict[str, Volume] = {}
+    truth: dict[str, Volume] = {}
+    for source in patient.sources:
+        try:
+            volume = read_volume(source.path, source.contrast)
+        except InputError as fault:
+            # A series that nobody asked for must not cost the patient; one whose name promises a
+            # contrast must, or a source would go missing silently.
+            promised = source.contrast or guess_contrast(source.path.name)
+            if patient.found and promised is None:
+                note(f"left out: {fault}")
+                continue
+            raise
+        shown = source.contrast or volume.contrast
+        if shown is None:
+            if patient.found:
+                note(f"{source.path.name}: left out, nothing says which contrast it shows")
+                continue
+            raise InputError(
+                "nothing says which contrast it shows",
+                where=source.path.name,
+                remedy=f"write CONTRAST={source.path.name}, with one of {', '.join(NAMES)}",
+            )
+        aside = patient.found and shown.name in wanted
+        taken = truth if aside else sources
+        if shown.name in taken:
+            raise InputError(
+                f"two scans are {shown.name}: {taken[shown.name].provenance.name} and "
+                f"{source.path.name}",
+                where=patient.name,
+                remedy="keep one of them, or run this patient alone with CONTRAST=PATH",
+            )
+        taken[shown.name] = volume
+    if not sources:
+        raise InputError(
+            "has no scan to start from",
+            where=patient.name,
+            why=f"it holds only the targets {', '.join(truth)}" if truth else None,
+            remedy="ask for other targets" if truth else "give each scan as CONTRAST=PATH",
+        )
+    for name, path in (request.truth or {}).items():
+        truth[contrast(name).name] = read_volume(path, contrast(name))
+    loaded = LoadedPatient(patient.name, patient.folder, sources, truth)
+    for warning in loaded.warnings:
+        note(warning)
+    return loaded

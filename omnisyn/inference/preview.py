@@ -1,0 +1,172 @@
+"""A picture of a synthesis: sources, the synthetic image, and the truth where there is one."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.colors import LinearSegmentedColormap
+from matplotlib.figure import Figure
+from numpy.typing import NDArray
+
+from omnisyn.volumes.normalize import MINIMUM_HEAD_FRACTION, head_fraction, head_mask
+
+_DIFFERENCE_LIMIT = 0.5
+_COLUMN_INCHES = 2.4
+_DOTS_PER_INCH = 110
+_SYNTHETIC_COLOUR = "#ffb000"
+# Black in the middle, so that a difference of zero looks like the background of its neighbours.
+_DIFFERENCE_COLOURS = LinearSegmentedColormap.from_list(
+    "difference", ["#9fd0ff", "#1f6fff", "black", "#ff4a1f", "#ffc09f"]
+)
+
+
+@dataclass(frozen=True)
+class Panel:
+    """One column of the picture.
+
+    Attributes:
+        title: what stands above it.
+        slices: (slices, rows, columns); in [0, 1], or in [-1, 1] for a difference.
+        signed: whether to draw it as a difference (blue below zero, red above).
+    """
+
+    title: str
+    slices: NDArray[np.float32]
+    signed: bool = False
+
+
+def preview_png(
+    sources: Mapping[str, NDArray[np.float32]],
+    target: str,
+    synthetic: NDArray[np.float32],
+    *,
+    truth: NDArray[np.float32] | None,
+    slice_spacing: tuple[float, float, float],
+    simulated: bool,
+    model: str,
+    rows: int = 4,
+) -> bytes:
+    """Draw the picture, seen from the patient's feet as radiologists do (R on the left).
+
+    Args:
+        sources: scaled source volumes by contrast name, each (slices, rows, columns) in [0, 1].
+        target: name of the synthesized contrast.
+        synthetic: the synthesized volume, same shape, in [0, 1].
+        truth: the scaled real volume, same shape, where there is one.
+        slice_spacing: mm between slices, rows and columns.
+        simulated: whether the patient is simulated; the picture says so.
+        model: name of the weights, for the caption.
+        rows: number of slices shown, spread evenly over the slices that hold the head.
+
+    Returns:
+        The bytes of a PNG file, without a time stamp, so that equal runs give equal files.
+    """
+    panels = [Panel(name, slices) for name, slices in sources.items()]
+    panels.append(Panel(f"{target} SYNTHETIC", synthetic))
+    if truth is not None:
+        panels.append(Panel(f"{target} acquired" if not simulated else f"{target} truth", truth))
+        panels.append(
+            Panel(f"synthetic − truth (±{_DIFFERENCE_LIMIT})", synthetic - truth, signed=True)
+        )
+    chosen = evenly_in_head(list(sources.values()), rows)
+    _, row_spacing, column_spacing = slice_spacing
+    height, width = synthetic.shape[1] * row_spacing, synthetic.shape[2] * column_spacing
+    row_inches = _COLUMN_INCHES * height / width
+
+    figure = Figure(
+        figsize=(_COLUMN_INCHES * len(panels), row_inches * len(chosen) + 0.75),
+        dpi=_DOTS_PER_INCH,
+        facecolor="black",
+    )
+    FigureCanvasAgg(figure)
+    top = 1 - 0.5 / figure.get_figheight()
+    bottom = 0.25 / figure.get_figheight()
+    grid = figure.subplots(
+        len(chosen),
+        len(panels),
+        squeeze=False,
+        gridspec_kw={
+            "left": 0,
+            "right": 1,
+            "top": top,
+            "bottom": bottom,
+            "wspace": 0.01,
+            "hspace": 0.01,
+        },
+    )
+    for row, index in enumerate(chosen):
+        for column, panel in enumerate(panels):
+            axes = grid[row, column]
+            axes.set_axis_off()
+            limit = _DIFFERENCE_LIMIT if panel.signed else 1.0
+            axes.imshow(
+                panel.slices[index],
+                cmap=_DIFFERENCE_COLOURS if panel.signed else "gray",
+                vmin=-limit if panel.signed else 0.0,
+                vmax=limit,
+                aspect=row_spacing / column_spacing,
+                interpolation="nearest",
+            )
+            if row == 0:
+                made = "SYNTHETIC" in panel.title
+                axes.set_title(
+                    panel.title, color=_SYNTHETIC_COLOUR if made else "white", fontsize=10, pad=4
+                )
+            if column == 0:
+                _letter(axes, 0.02, "R")
+                _letter(axes, 0.98, "L")
+                axes.text(
+                    0.02,
+                    0.02,
+                    f"slice {index + 1}",
+                    color="white",
+                    fontsize=7,
+                    transform=axes.transAxes,
+                    ha="left",
+                    va="bottom",
+                )
+    patient = "SIMULATED patient; " if simulated else ""
+    figure.text(
+        0.5,
+        0.3 * bottom,
+        f"{patient}{target} is SYNTHETIC (omnisyn, weights {model}). Research only.",
+        color=_SYNTHETIC_COLOUR,
+        fontsize=7,
+        ha="center",
+        va="bottom",
+    )
+    content = io.BytesIO()
+    figure.savefig(content, format="png", dpi=_DOTS_PER_INCH, metadata={"Software": "omnisyn"})
+    return content.getvalue()
+
+
+def evenly_in_head(volumes: list[NDArray[np.float32]], count: int) -> list[int]:
+    """Indices of up to `count` slices, spread evenly over the slices that hold the head.
+
+    Args:
+        volumes: scaled volumes of one shape (slices, rows, columns).
+    """
+    held = np.flatnonzero(head_fraction(head_mask(volumes)) >= MINIMUM_HEAD_FRACTION)
+    if held.size == 0:
+        held = np.arange(volumes[0].shape[0])
+    places = (np.arange(min(count, held.size)) + 0.5) / min(count, held.size)
+    # Head first, as slices hang on a light box.
+    return [int(held[int(place * held.size)]) for place in places][::-1]
+
+
+def _letter(axes: Axes, x: float, letter: str) -> None:
+    axes.text(
+        x,
+        0.5,
+        letter,
+        color="white",
+        fontsize=8,
+        transform=axes.transAxes,
+        ha="left" if x < 0.5 else "right",
+        va="center",
+    )

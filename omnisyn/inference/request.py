@@ -1,0 +1,111 @@
+"""What is wanted of a call, and what came of it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from omnisyn.volumes.volume import Volume
+
+
+@dataclass(frozen=True)
+class Request:
+    """What is wanted for every patient of a call.
+
+    Attributes:
+        targets: contrast names or `all`.
+        output: folder for the results.
+        preview: write a picture beside each volume.
+        truth: real volumes by target name, for the preview only.
+        match_source: scale the values to the first source's range.
+        overwrite: replace what exists.
+        fail_fast: stop at the first patient that fails.
+        source_names: the sources as they were given, with basenames in the place of paths.
+        model_asked_for: weights, device and precision as they were given, without folders.
+    """
+
+    targets: tuple[str, ...]
+    output: Path
+    preview: bool = False
+    truth: Mapping[str, Path] | None = None
+    match_source: bool = False
+    overwrite: bool = False
+    fail_fast: bool = False
+    source_names: tuple[str, ...] = ()
+    model_asked_for: Mapping[str, str | None] = field(default_factory=dict)
+
+    @property
+    def arguments(self) -> dict[str, Any]:
+        """What a sidecar says was asked for."""
+        return {
+            "Sources": list(self.source_names),
+            "Targets": list(self.targets),
+            "MatchSource": self.match_source,
+            **self.model_asked_for,
+        }
+
+
+@dataclass(frozen=True)
+class LoadedPatient:
+    """A patient whose scans were read.
+
+    Attributes:
+        name: what the patient is called in messages.
+        folder: the patient's folder below the output folder.
+        sources: by contrast name, the first one giving grid and name of the outputs.
+        truth: real volumes of targets, by contrast name.
+    """
+
+    name: str
+    folder: Path
+    sources: Mapping[str, Volume]
+    truth: Mapping[str, Volume]
+
+    @property
+    def reference(self) -> Volume:
+        """The first source, on whose grid everything is."""
+        return next(iter(self.sources.values()))
+
+    @property
+    def simulated(self) -> bool:
+        """Whether any source is a simulated patient's."""
+        return any(
+            bool(volume.provenance.acquisition.get("Simulated")) for volume in self.sources.values()
+        )
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """What is odd about the sources, one sentence each."""
+        odd = []
+        for volume in self.sources.values():
+            odd += [f"{volume.provenance.name}: {text}" for text in volume.provenance.warnings]
+            if volume.provenance.acquisition.get("Synthetic"):
+                odd.append(f"{volume.provenance.name} is itself a synthetic image")
+        return tuple(odd)
+
+
+@dataclass(frozen=True)
+class Output:
+    """One synthesized volume on disk.
+
+    Attributes:
+        patient: what the patient was called (a basename or a relative path).
+        sources: names of the contrasts it was made from.
+        target: name of the contrast it shows.
+        volume: the .nii.gz file; its sidecar is beside it.
+        preview: the picture, where one was wanted.
+    """
+
+    patient: str
+    sources: tuple[str, ...]
+    target: str
+    volume: Path
+    preview: Path | None
+
+
+def without_folders(source: str | Path) -> str:
+    """`T1=folder/file` → `T1=file`: what may be written down about a source."""
+    contrast, separator, path = str(source).rpartition("=")
+    return f"{contrast}{separator}{Path(path).name}"

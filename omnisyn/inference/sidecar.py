@@ -1,0 +1,114 @@
+"""What is said about a synthesized volume in the JSON file beside it, and about its folder.
+
+Names are basenames: a sidecar travels with its volume, and no path or patient of the machine where
+it was made belongs in it.
+"""
+
+from __future__ import annotations
+
+import platform
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from importlib.metadata import PackageNotFoundError, version
+from typing import Any
+
+from omnisyn.contrasts import Contrast
+from omnisyn.geometry import Geometry
+from omnisyn.volumes.volume import Volume
+
+INTENDED_USE = "Research only. A synthetic image: not acquired, not for diagnosis or treatment."
+_PACKAGES = ("omnisyn", "torch", "numpy", "nibabel", "SimpleITK")
+
+
+@dataclass(frozen=True)
+class ModelIdentity:
+    """Which weights made a volume, and how they were run."""
+
+    name: str
+    sha256: str
+    device: str
+    precision: str
+
+
+def versions() -> dict[str, str]:
+    """Versions of Python and of the packages that decide about voxel values."""
+    found = {"python": platform.python_version()}
+    for package in _PACKAGES:
+        try:
+            found[package] = version(package)
+        except PackageNotFoundError:
+            found[package] = "not installed"
+    return found
+
+
+def synthesis_sidecar(
+    target: Contrast,
+    sources: Mapping[str, Volume],
+    geometry: Geometry,
+    model: ModelIdentity,
+    *,
+    values: str,
+    arguments: Mapping[str, Any],
+    warnings: Sequence[str],
+    simulated: bool,
+) -> dict[str, Any]:
+    """The sidecar of one synthesized volume.
+
+    Args:
+        sources: volumes by contrast name, in the order they were given.
+        geometry: the grid of the output.
+        values: one sentence on what the voxel values mean.
+        arguments: the request, with basenames in the place of paths.
+        warnings: what was odd about the sources or was done to them.
+        simulated: whether any source is a simulated patient.
+    """
+    return {
+        "Description": f"Synthetic {target.name} made from {' + '.join(sources)} by omnisyn",
+        "Synthetic": True,
+        "Simulated": simulated,
+        "IntendedUse": INTENDED_USE,
+        "Contrast": target.name,
+        "Target": target.name,
+        "Sources": [volume.provenance.name for volume in sources.values()],
+        "SourceContrasts": list(sources),
+        "SourceSHA256": [volume.provenance.sha256 for volume in sources.values()],
+        "Model": {"Name": model.name, "SHA256": model.sha256},
+        "Device": model.device,
+        "Precision": model.precision,
+        # Synthesis draws no random numbers; null says so where a reader looks for the seed.
+        "Seed": None,
+        "Versions": versions(),
+        "Arguments": dict(arguments),
+        "Values": values,
+        "Geometry": {
+            "Shape": [int(extent) for extent in geometry.shape],
+            "SpacingMillimetres": [float(extent) for extent in geometry.spacing],
+            "Orientation": geometry.orientation,
+            "Affine": [[float(entry) for entry in row] for row in geometry.affine],
+        },
+        "Warnings": list(warnings),
+        "Time": datetime.now(UTC).isoformat(timespec="seconds"),
+    }
+
+
+def dataset_description(source_names: Sequence[str]) -> dict[str, Any]:
+    """BIDS `dataset_description.json` of an output folder.
+
+    Args:
+        source_names: basenames of the folders or files that the patients came from.
+    """
+    return {
+        "Name": "Synthetic MRI contrasts",
+        "BIDSVersion": "1.10.0",
+        "DatasetType": "derivative",
+        "License": "Research use only; the terms of the source data apply",
+        "GeneratedBy": [
+            {
+                "Name": "omnisyn",
+                "Version": versions()["omnisyn"],
+                "Description": "Synthesis of missing MRI contrasts. " + INTENDED_USE,
+            }
+        ],
+        "SourceDatasets": [{"URL": name} for name in source_names],
+    }

@@ -1,0 +1,63 @@
+"""Scans, weights and a small data root on disk, for commands that are run for real."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from omnisyn.geometry import Geometry
+from omnisyn.models.card import CardDescription
+from omnisyn.models.generator import ModelSettings, build_generator
+from omnisyn.models.weights import save_weights
+from omnisyn.studies.site import SiteSettings, write_site
+from omnisyn.volumes.write import write_volume
+
+SHAPE = (20, 24, 4)
+
+
+@pytest.fixture(autouse=True)
+def _own_place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Commands run in an empty folder, untouched by the variables of whoever runs the tests."""
+    monkeypatch.chdir(tmp_path)
+    for name in ("DATA", "DEVICE", "WEIGHTS"):
+        monkeypatch.delenv(f"OMNISYN_{name}", raising=False)
+    monkeypatch.setenv("OMNISYN_CACHE", str(tmp_path / "cache"))
+
+
+@pytest.fixture(scope="session")
+def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Random weights of a very narrow network, as a file with its card."""
+    path = tmp_path_factory.mktemp("weights") / "tiny.safetensors"
+    generator = build_generator(ModelSettings(backbone="small", width=4, fusion_heads=1), seed=1)
+    description = CardDescription(
+        name="tiny", recipe="test", trained_on="nothing at all", simulated=True
+    )
+    save_weights(path, generator, description)
+    return path
+
+
+@pytest.fixture
+def scan(tmp_path: Path) -> Callable[..., Path]:
+    """Writes a scan below the test's folder: `scan("T1.nii.gz")`."""
+
+    def write(name: str, seed: int = 0) -> Path:
+        path = tmp_path / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        voxels = np.random.default_rng(seed).uniform(20, 100, SHAPE).astype(np.float32)
+        voxels[:3], voxels[:, :3] = 0, 0
+        return write_volume(path, voxels, Geometry(SHAPE, np.diag([1.5, 1.5, 4, 1])))
+
+    return write
+
+
+@pytest.fixture
+def data(tmp_path: Path, scan: Callable[..., Path]) -> Path:
+    """A data root with one simulated site of two patients."""
+    settings = SiteSettings(name="sim-small", role="external", simulated=True)
+    rows = [{"participant_id": "001"}, {"participant_id": "002"}]
+    for number, row in enumerate(rows):
+        for place, name in enumerate(("T1", "T2")):
+            scan(f"root/sim-small/{row['participant_id']}/{name}.nii.gz", 2 * number + place)
+    write_site(tmp_path / "root", settings, rows)
+    return tmp_path / "root"

@@ -1,0 +1,192 @@
+"""The other commands from the outside: what they print, and how they refuse."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+
+import omnisyn.training.align
+import omnisyn.training.finetune
+import omnisyn.training.pretrain
+from omnisyn.cli import main
+from omnisyn.training.run import RunOptions
+
+Scan = Callable[..., Path]
+Streams = pytest.CaptureFixture[str]
+
+
+def test_evaluate_prints_the_table_and_where_the_report_lies(
+    data: Path, weights: Path, capsys: Streams
+) -> None:
+    words = ["evaluate", "--site", "sim-small", "--data", str(data), "--out", "report"]
+    assert main([*words, "--weights", str(weights), "--device", "cpu"]) == 0
+    out = capsys.readouterr().out
+    assert "SIMULATED" in out
+    assert "T1→T2" in out
+    assert "T2→T1" in out
+    report = Path(out.splitlines()[-1])
+    assert report.parent == Path("report")
+    assert "SIMULATED" in report.read_text(encoding="utf-8")
+
+    assert main([*words, "--weights", str(weights), "--device", "cpu"]) == 3
+    assert "exists already" in capsys.readouterr().err
+
+    assert main([*words, "--weights", str(weights), "--overwrite", "--json", "-q"]) == 0
+    summary = json.loads(capsys.readouterr().out)
+    assert "SIMULATED" in json.dumps(summary) or '"simulated": true' in json.dumps(summary)
+
+
+def test_evaluate_scores_predictions_that_synthesize_wrote(
+    data: Path, weights: Path, capsys: Streams
+) -> None:
+    site = data / "sim-small"
+    synthesize = ["synthesize", "--src", str(site), "--target", "T2", "-o", "made", "-q"]
+    assert main([*synthesize, "--weights", str(weights), "--device", "cpu"]) == 0
+    capsys.readouterr()
+    words = ["evaluate", "--site", "sim-small", "--data", str(data), "--predictions", "made"]
+    assert main([*words, "--out", "report"]) == 0
+    out = capsys.readouterr().out
+    assert "T1→T2" in out
+    assert "T2→T1" not in out
+
+
+def test_evaluate_exits_with_6_when_a_patient_cannot_be_scored(
+    data: Path, weights: Path, capsys: Streams
+) -> None:
+    (data / "sim-small" / "002" / "T2.nii.gz").write_bytes(b"")
+    words = ["evaluate", "--site", "all", "--data", str(data), "--out", "report"]
+    assert main([*words, "--weights", str(weights), "--device", "cpu"]) == 6
+    captured = capsys.readouterr()
+    assert "report.html" in captured.out
+    assert "failed: sim-small/002" in captured.err
+
+
+@pytest.mark.parametrize("with_data", [True, False], ids=["data root", "embedded"])
+def test_external2_is_the_public_dataset_and_nothing_else(
+    data: Path, weights: Path, with_data: bool, capsys: Streams
+) -> None:
+    root = ["--data", str(data)] if with_data else []
+    assert main(["evaluate", "--site", "external2", *root, "--weights", str(weights), "-q"]) == 3
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "--site sim-external2" in line
+    assert "fetch" in line
+
+
+def test_prepare_makes_a_site_of_a_folder(scan: Scan, capsys: Streams) -> None:
+    for patient in ("a", "b"):
+        scan(f"hospital/{patient}/T1.nii.gz")
+        scan(f"hospital/{patient}/T2.nii.gz", seed=1)
+    assert main(["prepare", "hospital", "--out", "root/ours", "--role", "internal"]) == 0
+    captured = capsys.readouterr()
+    assert captured.out == str(Path("root/ours")) + "\n"
+    assert "2 patients" in captured.err
+    assert 'role = "internal"' in Path("root/ours/site.toml").read_text()
+    assert main(["prepare", "hospital", "--out", "root/ours"]) == 3
+    assert main(["prepare", "hospital", "--out", "root/theirs", "--role", "friend"]) == 2
+    assert "train, internal, external" in capsys.readouterr().err
+
+
+def test_models_are_listed_shown_and_verified(weights: Path, capsys: Streams) -> None:
+    assert main(["models", "list", "--json"]) == 0
+    assert isinstance(json.loads(capsys.readouterr().out), list)
+    assert main(["models", "show", str(weights), "--json"]) == 0
+    card = json.loads(capsys.readouterr().out)
+    assert card["name"] == "tiny"
+    assert main(["models", "show", str(weights)]) == 0
+    assert "trained_on: nothing at all" in capsys.readouterr().out
+    assert main(["models", "verify", str(weights), "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)[0]["sha256"] == card["sha256"]
+
+
+def test_models_verify_exits_with_4_on_damage(
+    weights: Path, tmp_path: Path, capsys: Streams
+) -> None:
+    copy = tmp_path / weights.name
+    copy.write_bytes(weights.read_bytes()[:-1])
+    copy.with_suffix(".json").write_bytes(weights.with_suffix(".json").read_bytes())
+    assert main(["models", "verify", str(copy)]) == 4
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert "tiny.safetensors" in captured.err
+
+
+def test_doctor_examines_and_fails_without_whole_weights(
+    weights: Path, monkeypatch: pytest.MonkeyPatch, capsys: Streams
+) -> None:
+    from omnisyn.models import weights as module
+
+    monkeypatch.setattr(module, "weights_folder", lambda: weights.parent)
+    assert main(["doctor", "--json"]) == 0
+    report = json.loads(capsys.readouterr().out)
+    assert report["weights"] == {"tiny": "whole"}
+    assert report["cache"]["writable"] == "yes"
+    assert {"python", "torch"} <= set(report["versions"])
+    assert report["devices"]["auto"]
+
+    monkeypatch.setattr(module, "weights_folder", lambda: None)
+    assert main(["doctor"]) == 4
+    assert "no weights ship" in capsys.readouterr().err
+
+
+def test_simulate_refuses_before_it_simulates(tmp_path: Path, capsys: Streams) -> None:
+    assert main(["simulate", "nowhere", "--out", "root"]) == 2
+    assert main(["simulate", "demo", "--out", "root", "--site", "sim-nowhere"]) == 2
+    assert main(["simulate", "example", "--out", "root", "--seed", "3"]) == 2
+    (tmp_path / "root" / "sim-external2").mkdir(parents=True)
+    (tmp_path / "root" / "sim-external2" / "site.toml").touch()
+    capsys.readouterr()
+    assert main(["simulate", "demo", "--out", "root", "--site", "sim-external2"]) == 3
+    assert "exists" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("stage", ["pretrain", "align", "finetune"])
+def test_training_options_reach_the_stage(
+    stage: str, monkeypatch: pytest.MonkeyPatch, capsys: Streams
+) -> None:
+    seen: list[RunOptions] = []
+
+    def run(options: RunOptions, say: Callable[[str], None]) -> SimpleNamespace:
+        seen.append(options)
+        say("a note")
+        return SimpleNamespace(folder=Path("runs/one"), table="T1 as T1")
+
+    monkeypatch.setattr(getattr(omnisyn.training, stage), stage, run)
+    assert main([stage]) == 0
+    assert capsys.readouterr() == ("T1 as T1\nruns/one\n", "a note\n")
+    words = ["--recipe", "paper", "--data", "root", "--out", "runs/x", "--init", "a", "--init", "b"]
+    words += ["--seed", "5", "--device", "cpu", "--precision", "bfloat16", "--max-steps", "7"]
+    words += ["--max-time", "2m", "--resume", "never", "--save-every", "9"]
+    assert main([stage, *words]) == 0
+    expected = RunOptions(
+        recipe="paper",
+        data=Path("root"),
+        out=Path("runs/x"),
+        init=("a", "b"),
+        seed=5,
+        device="cpu",
+        precision="bfloat16",
+        max_steps=7,
+        max_time=120.0,
+        resume="never",
+        save_every=9,
+    )
+    assert seen == [RunOptions(), expected]
+    capsys.readouterr()
+    assert main([stage, "--precision", "half"]) == 2
+    assert main([stage, "--max-time", "soon"]) == 2
+    assert len(seen) == 2
+
+
+def test_align_takes_an_objective_and_pretrained_weights(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[RunOptions] = []
+
+    def run(options: RunOptions, say: Callable[[str], None]) -> SimpleNamespace:
+        seen.append(options)
+        return SimpleNamespace(folder=Path("runs/one"), table="")
+
+    monkeypatch.setattr(omnisyn.training.align, "align", run)
+    assert main(["align", "--objective", "class", "--clip-weights", "openai"]) == 0
+    assert (seen[0].objective, seen[0].clip_weights) == ("class", "openai")
+    assert main(["align", "--objective", "guess"]) == 2

@@ -1,0 +1,162 @@
+"""Whatever happens in a command becomes one line on stderr and the documented exit code."""
+
+import errno
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from omnisyn import api
+from omnisyn.cli import main
+from omnisyn.errors import (
+    InputError,
+    ModelError,
+    OmnisynError,
+    PartialFailure,
+    ResourceError,
+    UsageError,
+)
+
+
+def failing(fault: BaseException) -> Callable[..., object]:
+    """A function of the API that only raises."""
+
+    def function(*arguments: object, **options: object) -> object:
+        raise fault
+
+    return function
+
+
+def error_line(text: str) -> str:
+    """The one line on stderr."""
+    (line,) = text.splitlines()
+    assert line.startswith("omnisyn: ")
+    return line
+
+
+@pytest.mark.parametrize(
+    ("fault", "code"),
+    [
+        (UsageError("wrong"), 2),
+        (InputError("wrong"), 3),
+        (ModelError("wrong"), 4),
+        (ResourceError("wrong"), 5),
+        (PartialFailure("wrong"), 6),
+        (MemoryError(), 5),
+        (OSError(errno.ENOSPC, "No space left on device", "/data/secret/out.nii.gz"), 5),
+        (PermissionError(errno.EACCES, "Permission denied", "/data/secret/out.nii.gz"), 5),
+        (ConnectionResetError("reset"), 5),
+        (KeyboardInterrupt(), 130),
+        (ZeroDivisionError("a fault of ours"), 1),
+    ],
+    ids=lambda value: type(value).__name__ if isinstance(value, BaseException) else str(value),
+)
+def test_each_fault_has_its_exit_code_and_one_line(
+    fault: BaseException,
+    code: int,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setattr(api, "list_models", failing(fault))
+    assert main(["models", "list"]) == code
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert "secret" not in error_line(captured.err)
+
+
+def test_out_of_memory_on_a_gpu_is_told_by_its_name(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    fault = type("OutOfMemoryError", (RuntimeError,), {})("CUDA out of memory")
+    monkeypatch.setattr(api, "list_models", failing(fault))
+    assert main(["models", "list"]) == ResourceError.exit_code
+    assert "out of memory" in error_line(capsys.readouterr().err)
+
+
+def test_the_traceback_waits_for_vv(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(api, "list_models", failing(InputError("wrong")))
+    main(["models", "list", "-v"])
+    assert "Traceback" not in capsys.readouterr().err
+    main(["models", "list", "-vv"])
+    assert "Traceback" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        (["synthesise"], "synthesize"),
+        (["synthesize", "--src", "T1.nii.gz", "--targets", "T2"], "--target"),
+        (["synthesize", "--target", "T2"], "--src"),
+        (["pretrain", "--max-steps", "many"], "--max-steps"),
+        (["models", "shwo"], "shwo"),
+    ],
+)
+def test_usage_errors_are_one_line(
+    words: list[str], expected: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(words) == UsageError.exit_code
+    assert expected in error_line(capsys.readouterr().err)
+
+
+def test_the_bare_command_shows_its_help(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([]) == 0
+    assert capsys.readouterr().out.startswith("Usage: omnisyn")
+
+
+def test_version_is_the_package_version(capsys: pytest.CaptureFixture[str]) -> None:
+    import omnisyn
+
+    assert main(["--version"]) == 0
+    assert capsys.readouterr().out == f"omnisyn {omnisyn.__version__}\n"
+
+
+def test_quiet_silences_notes_and_nothing_else(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def simulate(*arguments: object, **options: object) -> list[Path]:
+        options["note"]("a note")  # type: ignore[operator]
+        return [Path("site")]
+
+    monkeypatch.setattr(api, "simulate", simulate)
+    assert main(["simulate", "demo", "--out", "x"]) == 0
+    assert capsys.readouterr() == ("site\n", "a note\n")
+    assert main(["simulate", "demo", "--out", "x", "-q"]) == 0
+    assert capsys.readouterr() == ("site\n", "")
+
+
+def test_termination_exits_with_143_and_unwinds(tmp_path: Path) -> None:
+    program = (
+        "import sys, time\n"
+        "from omnisyn import api\n"
+        "from omnisyn.cli import main\n"
+        "def wait(*a, **k):\n"
+        "    try:\n"
+        "        print('ready', flush=True)\n"
+        "        time.sleep(30)\n"
+        "    finally:\n"
+        "        print('unwound', flush=True)\n"
+        "api.list_models = wait\n"
+        "sys.exit(main(['models', 'list']))\n"
+    )
+    process = subprocess.Popen(
+        [sys.executable, "-c", program], stdout=subprocess.PIPE, text=True, cwd=tmp_path
+    )
+    assert process.stdout is not None
+    assert process.stdout.readline() == "ready\n"
+    time.sleep(0.05)
+    os.kill(process.pid, signal.SIGTERM)
+    rest, _ = process.communicate(timeout=10)
+    assert rest == "unwound\n"
+    assert process.returncode == 143
+
+
+def test_errors_have_distinct_exit_codes() -> None:
+    classes = [OmnisynError, *OmnisynError.__subclasses__()]
+    assert len({each.exit_code for each in classes}) == len(classes)

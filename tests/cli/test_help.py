@@ -1,0 +1,75 @@
+"""Help answers at once: nothing heavy is imported on the way, and the CPU time shows it."""
+
+import json
+import subprocess
+import sys
+
+import pytest
+
+from omnisyn.cli.verbs import VERBS
+
+HEAVY = [
+    "torch",
+    "numpy",
+    "monai",
+    "SimpleITK",
+    "nibabel",
+    "matplotlib",
+    "scipy",
+    "rich",
+    "open_clip",
+]
+CPU_SECONDS = 0.3
+
+_PROBE = f"""
+import json, resource, sys
+from omnisyn.cli import main
+code = main(sys.argv[1:])
+used = resource.getrusage(resource.RUSAGE_SELF)
+heavy = [name for name in {HEAVY!r} if name in sys.modules]
+print(json.dumps({{"code": code, "cpu": used.ru_utime + used.ru_stime, "heavy": heavy}}))
+"""
+
+COMMANDS = [[], *([name] for name in VERBS), ["models", "list"], ["models", "show"]]
+
+
+def probe(*arguments: str) -> tuple[dict[str, object], str]:
+    """Run the command in a process of its own; what it cost, and what it printed."""
+    finished = subprocess.run(
+        [sys.executable, "-c", _PROBE, *arguments],
+        capture_output=True,
+        text=True,
+        check=True,
+        env={"PATH": "/usr/bin:/bin", "TERM": "xterm-256color"},
+    )
+    *lines, last = finished.stdout.splitlines()
+    return json.loads(last), "\n".join(lines)
+
+
+@pytest.mark.parametrize("words", COMMANDS, ids=lambda words: " ".join(words) or "omnisyn")
+def test_help_is_light_and_quick(words: list[str]) -> None:
+    # The quicker of two tries: the first one may have to compile the files it imports.
+    found, text = min((probe(*words, "--help") for _ in range(2)), key=lambda pair: pair[0]["cpu"])
+    assert found["code"] == 0
+    assert text.startswith(f"Usage: omnisyn {' '.join(words)}".rstrip())
+    assert "\x1b" not in text
+    assert found["heavy"] == []
+    assert found["cpu"] < CPU_SECONDS
+
+
+def test_importing_the_package_is_light() -> None:
+    loaded = subprocess.run(
+        [sys.executable, "-c", "import sys, omnisyn.api; print(*sys.modules)"],
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout.split()
+    assert "omnisyn.api" in loaded
+    assert not set(HEAVY) & set(loaded)
+
+
+def test_every_verb_is_in_the_help_and_says_what_the_table_says() -> None:
+    _, text = probe("--help")
+    for name, verb in VERBS.items():
+        assert f"{name} " in text
+        assert verb.summary.split(".")[0][:30] in " ".join(text.split())

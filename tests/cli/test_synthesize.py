@@ -1,0 +1,172 @@
+"""`omnisyn synthesize` from the outside: files, streams, exit codes, one line for every refusal."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import nibabel
+import numpy as np
+import pytest
+
+from omnisyn.cli import main
+
+Scan = Callable[..., Path]
+
+
+@pytest.fixture
+def synthesize(
+    weights: Path, capsys: pytest.CaptureFixture[str]
+) -> Callable[..., tuple[int, str, str]]:
+    """Runs the command on the CPU: exit code, stdout, stderr."""
+
+    def run(*words: str | Path) -> tuple[int, str, str]:
+        defaults = ["--weights", str(weights), "--device", "cpu"]
+        code = main(["synthesize", *defaults, *(str(word) for word in words)])
+        captured = capsys.readouterr()
+        return code, captured.out, captured.err
+
+    return run
+
+
+Synthesize = Callable[..., tuple[int, str, str]]
+
+
+def one_line(text: str) -> str:
+    """The one line of an error."""
+    (line,) = text.splitlines()
+    assert line.startswith("omnisyn: ")
+    return line
+
+
+def test_a_scan_in_and_two_contrasts_out(synthesize: Synthesize, scan: Scan) -> None:
+    source = scan("sub-01_T1w.nii.gz")
+    code, out, err = synthesize("--src", source, "--target", "T2", "--target", "FLAIR", "--preview")
+    assert code == 0
+    paths = [Path(line) for line in out.splitlines()]
+    assert [path.name for path in paths] == [
+        "sub-01_desc-synth_T2w.nii.gz",
+        "sub-01_desc-synth_FLAIR.nii.gz",
+    ]
+    assert err == ""
+    given = nibabel.load(source)
+    for path in paths:
+        image = nibabel.load(path)
+        assert path.parent == Path("omnisyn-out")
+        assert image.shape == given.shape
+        np.testing.assert_array_equal(image.affine, given.affine)
+        assert path.with_name(path.name.replace(".nii.gz", ".png")).is_file()
+        assert json.loads(path.with_name(path.name.replace(".nii.gz", ".json")).read_text())
+
+
+def test_no_path_of_the_machine_is_written_down(
+    synthesize: Synthesize, scan: Scan, tmp_path: Path
+) -> None:
+    code, _, _ = synthesize("--src", scan("private/T1.nii.gz"), "--target", "T2", "-o", "out")
+    assert code == 0
+    for file in (tmp_path / "out").glob("*.json"):
+        assert "private" not in file.read_text()
+        assert str(tmp_path) not in file.read_text()
+
+
+def test_a_wrong_path_exits_with_3(synthesize: Synthesize) -> None:
+    code, out, err = synthesize("--src", "nowhere/T1.nii.gz", "--target", "T2")
+    assert (code, out) == (3, "")
+    assert "T1.nii.gz: there is no such file" in one_line(err)
+
+
+def test_an_unknown_contrast_exits_with_2_and_names_the_nearest(
+    synthesize: Synthesize, scan: Scan
+) -> None:
+    code, _, err = synthesize("--src", scan("T1.nii.gz"), "--target", "FLIAR")
+    assert code == 2
+    assert "did you mean FLAIR" in one_line(err)
+    code, _, err = synthesize("--src", f"T7={scan('x.nii.gz')}", "--target", "T2")
+    assert code == 2
+    assert "unknown contrast 'T7'" in one_line(err)
+
+
+def test_missing_sources_exit_with_2(synthesize: Synthesize) -> None:
+    code, _, err = synthesize("--target", "T2")
+    assert code == 2
+    assert "--src" in one_line(err)
+
+
+def test_an_existing_output_exits_with_3(synthesize: Synthesize, scan: Scan) -> None:
+    words = ("--src", scan("T1.nii.gz"), "--target", "T2")
+    assert synthesize(*words)[0] == 0
+    code, out, err = synthesize(*words)
+    assert (code, out) == (3, "")
+    assert "--overwrite" in one_line(err)
+    assert synthesize(*words, "--overwrite")[0] == 0
+
+
+@pytest.mark.parametrize("damage", ["cut", "flipped", "empty", "text"])
+def test_a_damaged_scan_exits_with_3_and_writes_nothing(
+    synthesize: Synthesize, scan: Scan, damage: str, tmp_path: Path
+) -> None:
+    source = scan("T1.nii.gz")
+    content = bytearray(source.read_bytes())
+    if damage == "flipped":
+        content[len(content) // 2] ^= 1
+    source.write_bytes(
+        {"cut": content[:-9], "flipped": content, "empty": b"", "text": b"<html>"}[damage]
+    )
+    code, out, err = synthesize("--src", source, "--target", "T2")
+    assert (code, out) == (3, "")
+    assert "T1.nii.gz" in one_line(err)
+    assert not (tmp_path / "omnisyn-out").exists()
+
+
+@pytest.mark.parametrize("damage", ["cut", "flipped", "no card", "pickled", "missing"])
+def test_damaged_weights_exit_with_4(
+    scan: Scan, weights: Path, damage: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    content = bytearray(weights.read_bytes())
+    content[-3] ^= 1 if damage == "flipped" else 0
+    name = {"pickled": "w.pt", "missing": "absent.safetensors"}.get(damage, "w.safetensors")
+    broken = tmp_path / name
+    if damage != "missing":
+        broken.write_bytes(content[:-9] if damage == "cut" else content)
+    if damage in ("cut", "flipped"):
+        card = json.loads(weights.with_suffix(".json").read_text())
+        broken.with_suffix(".json").write_text(json.dumps({**card, "file": broken.name}))
+    source = str(scan("T1.nii.gz"))
+    assert main(["synthesize", "-s", source, "-t", "T2", "--weights", str(broken), "-q"]) == 4
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert one_line(captured.err)
+    assert not (tmp_path / "omnisyn-out").exists()
+
+
+def test_an_unknown_device_exits_with_2(synthesize: Synthesize, scan: Scan) -> None:
+    code, _, err = synthesize("--src", scan("T1.nii.gz"), "--target", "T2", "--device", "abacus")
+    assert code == 2
+    assert "unknown device 'abacus'" in one_line(err)
+
+
+def test_a_failing_patient_among_others_exits_with_6(
+    synthesize: Synthesize, scan: Scan, tmp_path: Path
+) -> None:
+    for number in (1, 2):
+        scan(f"data/{number}/T1.nii.gz")
+    (tmp_path / "data" / "1" / "T1.nii.gz").write_bytes(b"")
+    code, out, err = synthesize("--src", tmp_path / "data", "--target", "T2")
+    assert code == 6
+    assert out == str(Path("omnisyn-out/2/desc-synth_T2w.nii.gz")) + "\n"
+    failure, error = err.splitlines()
+    assert failure.startswith("1 failed: ")
+    assert "1 of 2 patients failed" in one_line(error)
+
+
+def test_a_read_only_folder_exits_with_5(
+    synthesize: Synthesize, scan: Scan, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(self: Path, *arguments: object, **options: object) -> None:
+        raise PermissionError(13, "Permission denied", str(self))
+
+    source = scan("T1.nii.gz")
+    monkeypatch.setattr(Path, "mkdir", refuse)
+    code, _, err = synthesize("--src", source, "--target", "T2")
+    assert code == 5
+    assert "omnisyn-out" in one_line(err)
+    assert str(tmp_path) not in err

@@ -1,0 +1,136 @@
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from omnisyn.errors import InputError, UsageError
+from omnisyn.inference.patients import find_patients
+
+Scan = Callable[..., Path]
+
+
+def found(items: list[str | Path]) -> dict[str, list[str]]:
+    """Patient folder → contrasts, as they are found."""
+    return {
+        patient.folder.as_posix(): [
+            source.contrast.name if source.contrast else "?" for source in patient.sources
+        ]
+        for patient in find_patients(items)
+    }
+
+
+def test_several_files_of_one_patient_are_one_patient_in_the_order_given(scan: Scan) -> None:
+    files = [scan("T2.nii.gz"), scan("T1.nii.gz")]
+    assert found(files) == {".": ["T2", "T1"]}
+
+
+def test_a_contrast_that_is_said_beats_the_name(scan: Scan) -> None:
+    assert found([f"flair={scan('T1.nii.gz')}"]) == {".": ["FLAIR"]}
+
+
+def test_a_path_with_an_equals_sign_is_a_path(scan: Scan, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = scan("a=b_T1.nii.gz")
+    assert found([path]) == {".": ["T1"]}
+    monkeypatch.chdir(path.parent)
+    assert found([path.name]) == {".": ["T1"]}
+
+
+def test_the_sidecar_beats_the_name(scan: Scan) -> None:
+    assert found([scan("T1.nii.gz", sidecar={"Contrast": "T1c"})]) == {".": ["T1c"]}
+
+
+def test_subjects_are_never_mixed(scan: Scan) -> None:
+    files = [scan("sub-01_T1w.nii.gz"), scan("sub-02_T2w.nii.gz"), scan("sub-02_T1w.nii.gz")]
+    patients = find_patients(files)
+    assert [[s.path.name for s in p.sources] for p in patients] == [
+        ["sub-01_T1w.nii.gz"],
+        ["sub-02_T2w.nii.gz", "sub-02_T1w.nii.gz"],
+    ]
+
+
+def test_sessions_are_kept_apart(scan: Scan) -> None:
+    files = [scan("sub-01_ses-1_T1w.nii.gz"), scan("sub-01_ses-2_T1w.nii.gz")]
+    assert len(find_patients(files)) == 2
+
+
+def test_one_contrast_from_two_folders_is_two_patients(scan: Scan) -> None:
+    files = [scan("a/T1.nii.gz"), scan("b/T1.nii.gz")]
+    assert found(files) == {"a": ["T1"], "b": ["T1"]}
+
+
+def test_files_that_may_be_of_two_patients_are_refused(scan: Scan) -> None:
+    files = [scan("a/T1.nii.gz"), scan("b/T2.nii.gz")]
+    with pytest.raises(UsageError, match=r"a/T1\.nii\.gz and b/T2\.nii\.gz"):
+        find_patients(files)
+    assert found([f"T1={files[0]}", f"T2={files[1]}"]) == {".": ["T1", "T2"]}
+
+
+def test_two_sources_of_one_contrast_are_refused(scan: Scan) -> None:
+    files = [scan("T1.nii.gz"), scan("T1w.nii.gz")]
+    with pytest.raises(UsageError, match="two sources are T1"):
+        find_patients(files)
+
+
+def test_a_missing_path_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"gone\.nii\.gz: there is no such file"):
+        find_patients([tmp_path / "gone.nii.gz"])
+
+
+def test_an_unknown_contrast_is_refused_with_the_nearest(scan: Scan) -> None:
+    with pytest.raises(UsageError, match="FLAIR"):
+        find_patients([f"FLARE={scan('T1.nii.gz')}"])
+
+
+def test_a_folder_of_patients_is_found_whatever_its_form(scan: Scan, tmp_path: Path) -> None:
+    for name in (
+        "data/001/T1.nii.gz",
+        "data/001/T2.nii.gz",
+        "data/sub-9/ses-1/anat/sub-9_ses-1_T1w.nii.gz",
+        "data/flat/case7_T1.nii.gz",
+        "data/flat/case7_FLAIR.nii.gz",
+        "data/flat/case8_T1.nii.gz",
+    ):
+        scan(name)
+    assert found([tmp_path / "data"]) == {
+        "001": ["T1", "T2"],
+        "flat/case7": ["T1", "FLAIR"],
+        "flat/case8": ["T1"],
+        "sub-9/ses-1": ["T1"],
+    }
+
+
+def test_masks_caches_truths_and_earlier_results_are_no_scans(scan: Scan, tmp_path: Path) -> None:
+    for name in (
+        "data/T1.nii.gz",
+        "data/T1_mask.nii.gz",
+        "data/T2_lesions.nii.gz",
+        "data/tumour.nii.gz",
+        "data/desc-synth_T2w.nii.gz",
+        "data/cache/T2.nii.gz",
+        "data/truth/T2.nii.gz",
+    ):
+        scan(name)
+    assert found([tmp_path / "data"]) == {".": ["T1"]}
+
+
+def test_a_folder_without_scans_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="holds no scan"):
+        find_patients([tmp_path])
+
+
+def test_links_are_not_followed(scan: Scan, tmp_path: Path) -> None:
+    scan("data/001/T1.nii.gz")
+    (tmp_path / "data" / "001" / "loop").symlink_to(tmp_path / "data")
+    assert found([tmp_path / "data"]) == {"001": ["T1"]}
+
+
+def test_dicom_folders_are_told_by_content(tmp_path: Path) -> None:
+    shared = Path(__file__).parents[3] / "shared" / "data"
+    series = shared / "dicom" / "dicom2nifti" / "ge" / "anatomical" / "001"
+    if not series.is_dir():
+        pytest.skip("the shared DICOM data are not here")
+    for name in ("T1WI", "T2WI"):
+        shutil.copytree(series, tmp_path / "data" / "017" / name)
+    assert found([tmp_path / "data"]) == {"017": ["?", "?"]}
+    assert found([f"T1={tmp_path / 'data' / '017' / 'T1WI'}"]) == {".": ["T1"]}

@@ -1,0 +1,67 @@
+import json
+from importlib.metadata import version
+
+import numpy as np
+
+from omnisyn.contrasts import contrast
+from omnisyn.geometry import Geometry
+from omnisyn.inference.sidecar import (
+    ModelIdentity,
+    dataset_description,
+    synthesis_sidecar,
+    versions,
+)
+from omnisyn.volumes.volume import Provenance, Volume
+
+GRID = Geometry((4, 5, 6), np.diag([1.0, 1.0, 3.0, 1.0]))
+
+
+def test_a_sidecar_says_everything_the_convention_lists() -> None:
+    volume = Volume(
+        np.ones(GRID.shape, dtype=np.float32),
+        GRID,
+        provenance=Provenance(name="sub-01_T1w.nii.gz", sha256="ab" * 32),
+    )
+    sidecar = synthesis_sidecar(
+        contrast("T1c"),
+        {"T1": volume},
+        GRID,
+        ModelIdentity("small", "cd" * 32, "cuda:0", "bfloat16"),
+        values="the model's scale",
+        arguments={"Targets": ["T1c"]},
+        warnings=["odd"],
+        simulated=True,
+    )
+    assert json.loads(json.dumps(sidecar, allow_nan=False)) == sidecar
+    expected = {
+        "Synthetic": True,
+        "Simulated": True,
+        "Sources": ["sub-01_T1w.nii.gz"],
+        "SourceContrasts": ["T1"],
+        "SourceSHA256": ["ab" * 32],
+        "Contrast": "T1c",
+        "Model": {"Name": "small", "SHA256": "cd" * 32},
+        "Device": "cuda:0",
+        "Precision": "bfloat16",
+        "Seed": None,
+        "Arguments": {"Targets": ["T1c"]},
+        "Warnings": ["odd"],
+        "Values": "the model's scale",
+    }
+    assert {key: sidecar[key] for key in expected} == expected
+    assert "Research only" in sidecar["IntendedUse"]
+    assert sidecar["Geometry"]["Shape"] == [4, 5, 6]
+    assert sidecar["Geometry"]["Affine"] == GRID.affine.tolist()
+    assert sidecar["Versions"]["omnisyn"] == version("omnisyn")
+    assert sidecar["Time"].endswith("+00:00")
+
+
+def test_versions_name_what_decides_about_values() -> None:
+    assert {"python", "omnisyn", "torch", "numpy"} <= set(versions())
+
+
+def test_a_folder_is_described_as_a_bids_derivative() -> None:
+    description = dataset_description(["hospital"])
+    assert description["DatasetType"] == "derivative"
+    assert description["GeneratedBy"][0]["Name"] == "omnisyn"
+    assert description["SourceDatasets"] == [{"URL": "hospital"}]

@@ -1,0 +1,156 @@
+import dataclasses
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from omnisyn.errors import ModelError, ResourceError, UsageError
+from omnisyn.geometry import Geometry
+from omnisyn.inference import synthesizer as module
+from omnisyn.inference.synthesizer import Synthesizer
+from omnisyn.volumes.normalize import scale
+from omnisyn.volumes.volume import Volume
+
+GRID = Geometry((20, 24, 6), np.diag([1.5, 1.5, 4.0, 1.0]))
+
+
+@pytest.fixture
+def loaded(tiny_weights: Path) -> Synthesizer:
+    return Synthesizer.load(tiny_weights, device="cpu")
+
+
+def test_targets_come_back_on_the_grid_within_the_range(
+    loaded: Synthesizer, head: np.ndarray
+) -> None:
+    made = loaded.synthesize({"T1": Volume(head, GRID)}, ["T2", "flair"])
+    assert list(made) == ["T2", "FLAIR"]
+    for slices in made.values():
+        assert slices.shape == GRID.slices_shape
+        assert slices.dtype == np.float32
+        assert slices.min() >= 0
+        assert slices.max() <= 1
+    assert not np.array_equal(made["T2"], made["FLAIR"])
+
+
+def test_the_model_sees_the_scaled_source_unmirrored(echo: Synthesizer, head: np.ndarray) -> None:
+    made = echo.synthesize({"T1": Volume(head, GRID)}, ["T2"])
+    np.testing.assert_array_equal(GRID.from_slices(made["T2"]), scale(head))
+
+
+def test_each_source_is_encoded_once_and_decoded_once_per_target(
+    echo: Synthesizer, head: np.ndarray
+) -> None:
+    volumes = {"T1": Volume(head, GRID), "T1c": Volume(2 * head, GRID)}
+    echo.synthesize(volumes, ["T2", "FLAIR", "PD"])
+    assert [shape[1:] for shape in echo.generator.encoded] == [(2, 24, 20)]
+    assert echo.generator.decoded == ["T2", "FLAIR", "PD"]
+
+
+def test_batching_does_not_change_the_values(
+    loaded: Synthesizer, head: np.ndarray, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    volumes = {"T1": Volume(head, GRID), "PD": Volume(np.sqrt(head), GRID)}
+    whole = loaded.synthesize(volumes, ["T2"])["T2"]
+    monkeypatch.setitem(module._BATCH_PIXELS, "cpu", 1)
+    steps: list[tuple[int, int, str]] = []
+    single = loaded.synthesize(volumes, ["T2"], lambda *step: steps.append(step))["T2"]
+    np.testing.assert_allclose(single, whole, atol=1e-5)
+    assert steps == [(done, 6, "T2") for done in range(1, 7)]
+
+
+def test_slices_without_any_signal_stay_empty(loaded: Synthesizer, head: np.ndarray) -> None:
+    head[..., :2] = 0
+    made = loaded.synthesize({"T1": Volume(head, GRID)}, ["T2"])["T2"]
+    assert not made[:2].any()
+    assert made[2:].any(axis=(1, 2)).all()
+
+
+def test_all_means_every_contrast_that_is_not_a_source(echo: Synthesizer) -> None:
+    assert echo.targets(["all"], ["T1", "T2"]) == ("T1c", "FLAIR", "PD", "MRA")
+    assert echo.targets(["T2", "all", "t2w"], ["T1"]) == ("T2", "T1c", "FLAIR", "PD", "MRA")
+    few = dataclasses.replace(echo, contrasts=("T1", "T1c", "T2"))
+    assert few.targets(["all"], ["T1"]) == ("T1c", "T2")
+    with pytest.raises(UsageError, match="do not know MRA"):
+        few.targets(["MRA"], ["T1"])
+    with pytest.raises(UsageError, match="T1 is a source"):
+        few.targets(["T1"], ["T1"])
+
+
+class Hungry(torch.nn.Module):
+    """Runs out of memory above a number of slices."""
+
+    def __init__(self, model: torch.nn.Module, most: int, fault: Exception) -> None:
+        super().__init__()
+        self.model, self.most, self.fault = model, most, fault
+        self.condition, self.decode = model.condition, model.decode
+
+    def encode_sources(self, images: torch.Tensor, present: torch.Tensor) -> list[torch.Tensor]:
+        """Refuses large batches."""
+        if len(images) > self.most:
+            raise self.fault
+        return self.model.encode_sources(images, present)
+
+
+OUT_OF_MEMORY = [
+    MemoryError(),
+    torch.OutOfMemoryError("CUDA out of memory"),
+    RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 9 bytes"),
+]
+
+
+@pytest.mark.parametrize("fault", OUT_OF_MEMORY, ids=lambda fault: type(fault).__name__)
+def test_out_of_memory_halves_the_batch_once_and_says_so(
+    echo: Synthesizer, head: np.ndarray, fault: Exception
+) -> None:
+    heard: list[str] = []
+    hungry = dataclasses.replace(
+        echo, generator=Hungry(echo.generator, 3, fault), note=heard.append
+    )
+    made = hungry.synthesize({"T1": Volume(head, GRID)}, ["T2"])["T2"]
+    np.testing.assert_array_equal(GRID.from_slices(made), scale(head))
+    assert heard == ["out of memory: going on with 3 slices at a time"]
+    starving = dataclasses.replace(echo, generator=Hungry(echo.generator, 2, fault))
+    with pytest.raises(ResourceError, match="24 × 20, 3 at a time"):
+        starving.synthesize({"T1": Volume(head, GRID)}, ["T2"])
+
+
+def test_other_faults_are_not_taken_for_lack_of_memory(echo: Synthesizer, head: np.ndarray) -> None:
+    broken = Hungry(echo.generator, 0, RuntimeError("shapes do not fit"))
+    with pytest.raises(RuntimeError, match="shapes do not fit"):
+        dataclasses.replace(echo, generator=broken).synthesize({"T1": Volume(head, GRID)}, ["T2"])
+
+
+def test_values_that_are_not_finite_are_refused(loaded: Synthesizer, head: np.ndarray) -> None:
+    with torch.no_grad():
+        loaded.generator.target_vectors.fill_(torch.nan)
+    with pytest.raises(ModelError, match="not finite"):
+        loaded.synthesize({"T1": Volume(head, GRID)}, ["T2"])
+
+
+def test_half_precision_stays_near_full_precision(
+    tiny_weights: Path, loaded: Synthesizer, head: np.ndarray
+) -> None:
+    volumes = {"T1": Volume(head, GRID)}
+    full = loaded.synthesize(volumes, ["T2"])["T2"]
+    half = Synthesizer.load(tiny_weights, device="cpu", precision="bfloat16")
+    assert half.identity.precision == "bfloat16"
+    made = half.synthesize(volumes, ["T2"])["T2"]
+    error = np.mean((made - full) ** 2)
+    assert 0 < error < 10**-4.5
+
+
+def test_no_source_is_a_usage_error(echo: Synthesizer) -> None:
+    with pytest.raises(UsageError, match="no source"):
+        echo.synthesize_slices({}, ["T2"])
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no CUDA device")
+@pytest.mark.parametrize(("precision", "decibels"), [("float32", 60), ("bfloat16", 45)])
+def test_gpu_and_cpu_agree(
+    tiny_weights: Path, loaded: Synthesizer, head: np.ndarray, precision: str, decibels: float
+) -> None:
+    volumes = {"T1": Volume(head, GRID), "PD": Volume(np.sqrt(head), GRID)}
+    cpu = loaded.synthesize(volumes, ["T2"])["T2"]
+    gpu = Synthesizer.load(tiny_weights, "cuda", precision).synthesize(volumes, ["T2"])["T2"]
+    assert -10 * np.log10(np.mean((gpu - cpu) ** 2) + 1e-12) >= decibels
