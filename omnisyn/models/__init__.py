@@ -1,0 +1,1 @@
+"""The networks: backbones, fusion of sources, the conditioned generator, text-image models."""

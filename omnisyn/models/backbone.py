@@ -1,0 +1,95 @@
+"""What a backbone is: an encoder and a conditioned decoder, and the table of those we have."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Callable, Sequence
+from typing import ClassVar
+
+import torch
+from pydantic import Field
+from torch import nn
+
+from omnisyn.errors import UsageError
+from omnisyn.settings import Settings
+
+
+class ModelSettings(Settings):
+    """Everything that decides the shape of a generator, and nothing else."""
+
+    backbone: str = "small"
+    width: int = Field(default=16, ge=4, le=512)
+    """Channels of the finest map."""
+    condition_size: int = Field(default=128, ge=2, le=4096)
+    """Length of a target's text vector: the width of the text-image model's common space."""
+    fusion_heads: int = Field(default=4, ge=1, le=64)
+    """Groups of channels that weigh the sources separately; must divide every map's channels."""
+
+
+class Backbone(nn.Module):
+    """An encoder shared by all contrasts and one decoder steered by the target's text vector.
+
+    The generator around it takes care of padding, fusion and text vectors, so a backbone sees
+    only images whose rows and columns are multiples of `stride`, and one fused set of maps.
+    `encoder` and `decoder` are the two halves that the training stages freeze or train.
+    """
+
+    stride: ClassVar[int]
+    """Rows and columns of what `encode` receives are multiples of this."""
+    channels: tuple[int, ...]
+    """Channels of each map, fine to coarse; the first map is at full resolution."""
+    encoder: nn.Module
+    """Images [n, 1, rows, columns] in [0, 1] to a list of maps, fine to coarse."""
+    decoder: nn.Module
+    """Maps and text vectors [n, condition_size] to images [n, 1, rows, columns] in [0, 1]."""
+
+    def encode(self, images: torch.Tensor) -> list[torch.Tensor]:
+        """Images [n, 1, rows, columns] in [0, 1] to maps [n, channels[i], …], fine to coarse."""
+        features: list[torch.Tensor] = self.encoder(images)
+        return features
+
+    def decode(self, features: Sequence[torch.Tensor], condition: torch.Tensor) -> torch.Tensor:
+        """Maps as `encode` gives them and text vectors [n, condition_size] to images in [0, 1]."""
+        images: torch.Tensor = self.decoder(features, condition)
+        return images
+
+
+BackboneBuilder = Callable[[ModelSettings], Backbone]
+
+_BUILDERS: dict[str, BackboneBuilder] = {}
+
+
+def register_backbone(name: str) -> Callable[[BackboneBuilder], BackboneBuilder]:
+    """Decorator: enter a builder (often the class itself) into the table under `name`."""
+
+    def enter(builder: BackboneBuilder) -> BackboneBuilder:
+        if name in _BUILDERS:
+            raise ValueError(f"two backbones are called {name!r}")
+        _BUILDERS[name] = builder
+        return builder
+
+    return enter
+
+
+def backbone_names() -> tuple[str, ...]:
+    """Names of all registered backbones, sorted."""
+    # Imported here because each backbone's file imports this one.
+    import omnisyn.models.backbones  # noqa: F401
+
+    return tuple(sorted(_BUILDERS))
+
+
+def build_backbone(settings: ModelSettings) -> Backbone:
+    """The backbone that `settings` names, freshly initialised from torch's current random state.
+
+    Raises UsageError for an unknown name, with the nearest one.
+    """
+    names = backbone_names()
+    if settings.backbone not in names:
+        near = difflib.get_close_matches(settings.backbone, names, n=1, cutoff=0.4)
+        raise UsageError(
+            f"unknown backbone {settings.backbone!r}",
+            why=f"known are {', '.join(names)}",
+            remedy=f"did you mean {near[0]!r}?" if near else None,
+        )
+    return _BUILDERS[settings.backbone](settings)

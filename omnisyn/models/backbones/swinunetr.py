@@ -1,0 +1,96 @@
+"""`swinunetr`: the published backbone, MONAI's SwinUNETR cut into encoder and decoder.
+
+Recipe `paper`: width 48, depths 2-2-2-2, heads 3-6-12-24, window 7, patch 2. Six maps: 48 at full
+resolution, then 48, 96, 192, 384 and 768 at 1/2 … 1/32. MONAI leaves out its block at 1/16, where
+the Swin stage's own map is the skip. The target's text vector is projected and added at five
+depths: to what enters each of the five up-blocks.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, ClassVar
+
+import torch
+from torch import nn
+from torch.nn import functional
+
+from omnisyn.errors import UsageError
+from omnisyn.models.backbone import Backbone, ModelSettings, register_backbone
+from omnisyn.models.conditioning import AddedCondition
+
+
+class SwinEncoder(nn.Module):
+    """MONAI's Swin transformer and the convolution blocks on its skips."""
+
+    def __init__(self, whole: Any) -> None:
+        super().__init__()
+        self.swinViT = whole.swinViT
+        self.encoder1 = whole.encoder1
+        self.encoder2 = whole.encoder2
+        self.encoder3 = whole.encoder3
+        self.encoder4 = whole.encoder4
+        self.encoder10 = whole.encoder10
+        self.normalize: bool = bool(whole.normalize)
+
+    def forward(self, images: torch.Tensor) -> list[torch.Tensor]:
+        """[n, 1, rows, columns], multiples of 32, to six maps, fine to coarse."""
+        hidden = self.swinViT(images, self.normalize)
+        return [
+            self.encoder1(images),
+            self.encoder2(hidden[0]),
+            self.encoder3(hidden[1]),
+            self.encoder4(hidden[2]),
+            hidden[3],
+            self.encoder10(hidden[4]),
+        ]
+
+
+class SwinDecoder(nn.Module):
+    """MONAI's five up-blocks, the text vector added before each, and a sigmoid at the end."""
+
+    def __init__(self, whole: Any, channels: Sequence[int], condition_size: int) -> None:
+        super().__init__()
+        self.decoder5 = whole.decoder5
+        self.decoder4 = whole.decoder4
+        self.decoder3 = whole.decoder3
+        self.decoder2 = whole.decoder2
+        self.decoder1 = whole.decoder1
+        self.out = whole.out
+        self.condition = AddedCondition(condition_size, channels[:0:-1])
+
+    def forward(self, features: Sequence[torch.Tensor], condition: torch.Tensor) -> torch.Tensor:
+        """[n, 1, rows, columns] in (0, 1)."""
+        ups = (self.decoder5, self.decoder4, self.decoder3, self.decoder2, self.decoder1)
+        maps = features[-1]
+        added = self.condition(condition)
+        for up, vector, skip in zip(ups, added, features[-2::-1], strict=True):
+            # The instance normalisation inside the up-block takes any constant out again. Only
+            # behind a nonlinearity does the added vector decide which features pass.
+            maps = functional.leaky_relu(maps + vector, 0.01)
+            maps = up(maps, skip)
+        return torch.sigmoid(self.out(maps))
+
+
+@register_backbone("swinunetr")
+class SwinUnetr(Backbone):
+    """Six maps at 1 … 1/32 of the resolution, width × (1, 1, 2, 4, 8, 16) channels."""
+
+    stride: ClassVar[int] = 32
+
+    def __init__(self, settings: ModelSettings) -> None:
+        super().__init__()
+        if settings.width % 12:
+            raise UsageError(
+                f"swinunetr cannot be {settings.width} channels wide",
+                remedy="choose a multiple of 12 (48 is the published width)",
+            )
+        # MONAI takes seconds to import; only who builds this backbone waits for it.
+        from monai.networks.nets import SwinUNETR
+
+        whole = SwinUNETR(
+            in_channels=1, out_channels=1, spatial_dims=2, feature_size=settings.width
+        )
+        self.channels = tuple(settings.width * factor for factor in (1, 1, 2, 4, 8, 16))
+        self.encoder = SwinEncoder(whole)
+        self.decoder = SwinDecoder(whole, self.channels, settings.condition_size)

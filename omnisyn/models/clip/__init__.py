@@ -1,0 +1,1 @@
+"""Text-image models: contrast sentences and slices in one space."""

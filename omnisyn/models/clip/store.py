@@ -1,0 +1,105 @@
+"""A trained text-image model on disk: one file per tower, and a JSON file that seals both.
+
+Synthesis needs neither: the canonical text vectors lie inside the generator's weights. The text
+tower serves free-text targets, the image tower the third training stage.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import torch
+from pydantic import Field
+
+from omnisyn.errors import InputError, ModelError
+from omnisyn.models.clip.text_image import ClipShape, TextImageModel, assemble
+from omnisyn.models.tensor_file import (
+    FileSeal,
+    Precision,
+    fill_module,
+    parse_tensors,
+    read_sealed,
+    write_tensors,
+)
+from omnisyn.settings import Settings, parse
+from omnisyn.volumes.atomic import write_json_atomic
+
+
+class StoredClip(Settings):
+    """Content of NAME.clip.json: how to build the model, and the seals of its files."""
+
+    shape: ClipShape
+    text: FileSeal
+    """Text tower and temperature, NAME.text.safetensors."""
+    image: FileSeal | None = Field(default=None)
+    """Image tower, NAME.image.safetensors; None where it is not shipped."""
+
+
+def save_clip(
+    folder: Path,
+    name: str,
+    model: TextImageModel,
+    *,
+    precision: Precision = "float32",
+    with_image_tower: bool = True,
+) -> StoredClip:
+    """Write NAME.text.safetensors, NAME.image.safetensors and, last, NAME.clip.json; atomic each.
+
+    Raises ModelError for a weight that is not finite, ResourceError when the disk refuses.
+    """
+    weights = model.clip.state_dict()
+    image = {key: value for key, value in weights.items() if key.startswith("visual.")}
+    text = {key: value for key, value in weights.items() if key not in image}
+    stored = StoredClip(
+        shape=model.shape,
+        text=write_tensors(folder / f"{name}.text.safetensors", text, precision),
+        image=write_tensors(folder / f"{name}.image.safetensors", image, precision)
+        if with_image_tower
+        else None,
+    )
+    write_json_atomic(folder / f"{name}.clip.json", stored.model_dump(mode="json"))
+    return stored
+
+
+def load_clip(folder: Path, name: str, *, with_image_tower: bool = True) -> TextImageModel:
+    """The model that `save_clip` wrote, in evaluation mode on the CPU.
+
+    Without its image tower only `encode_text` means anything. Raises ModelError when a file is
+    missing, damaged or of another model.
+    """
+    path = folder / f"{name}.clip.json"
+    try:
+        stored = parse(StoredClip, json.loads(path.read_text("utf-8")), where=path.name)
+    except FileNotFoundError:
+        raise ModelError(
+            "there is no text-image model", where=path.name, remedy="run `omnisyn align` first"
+        ) from None
+    except (OSError, ValueError, TypeError, InputError) as error:
+        raise ModelError(
+            "the text-image model cannot be read", where=path.name, why=str(error)
+        ) from error
+    if with_image_tower and stored.image is None:
+        raise ModelError(
+            "the text-image model comes without its image tower",
+            where=path.name,
+            remedy="run `omnisyn align` to train one",
+        )
+    with torch.random.fork_rng(devices=[]):
+        model = assemble(stored.shape)
+    weights = {}
+    file = folder / f"{name}.text.safetensors"
+    weights.update(parse_tensors(read_sealed(file, stored.text), file.name))
+    if with_image_tower and stored.image is not None:
+        file = folder / f"{name}.image.safetensors"
+        weights.update(parse_tensors(read_sealed(file, stored.image), file.name))
+    else:
+        weights.update(
+            {
+                key: value
+                for key, value in model.clip.state_dict().items()
+                if key.startswith("visual.")
+            }
+        )
+    fill_module(model.clip, weights, path.name)
+    return model.eval()

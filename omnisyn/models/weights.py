@@ -1,0 +1,178 @@
+"""Sets of weights: saved, found by name, path or hub address, checked, and loaded."""
+
+from __future__ import annotations
+
+import difflib
+from dataclasses import dataclass
+from pathlib import Path
+
+import omnisyn
+from omnisyn.errors import ModelError
+from omnisyn.models.card import CardDescription, WeightCard, card_path, read_card
+from omnisyn.models.generator import Generator, build_generator
+from omnisyn.models.hub import fetch_from_hub, is_hub_address
+from omnisyn.models.tensor_file import (
+    Precision,
+    fill_module,
+    parse_tensors,
+    read_sealed,
+    write_tensors,
+)
+from omnisyn.volumes.atomic import write_json_atomic
+
+DEFAULT_WEIGHTS = "small"
+
+
+@dataclass(frozen=True)
+class LoadedWeights:
+    """A generator in evaluation mode, and the card and hash of what was loaded into it."""
+
+    generator: Generator
+    card: WeightCard
+    sha256: str
+
+
+def save_weights(
+    path: Path,
+    generator: Generator,
+    description: CardDescription,
+    precision: Precision = "float16",
+) -> WeightCard:
+    """Write `path` (NAME.safetensors) and its card NAME.json; the card last, atomically.
+
+    Raises:
+        ModelError: a weight is not finite or does not fit into `precision`, or `path` has
+            another suffix.
+        ResourceError: the disk refuses.
+    """
+    if path.suffix != ".safetensors":
+        raise ModelError("weights are saved as .safetensors", where=path.name)
+    seal = write_tensors(path, generator.state_dict(), precision)
+    card = WeightCard(
+        **description.model_dump(include=set(CardDescription.model_fields)),
+        file=path.name,
+        sha256=seal.sha256,
+        size=seal.size,
+        precision=precision,
+        parameters=sum(parameter.numel() for parameter in generator.parameters()),
+        model=generator.settings,
+        prompts=generator.prompts,
+    )
+    write_json_atomic(card_path(path), card.model_dump(mode="json"))
+    return card
+
+
+def load_weights(source: str | Path | None = None, cache: Path | None = None) -> LoadedWeights:
+    """Load a generator (float32, on the CPU) from a name, a path or `hf-hub:org/name@revision`.
+
+    The file's hash is compared with its card before anything in it is interpreted. `source` None
+    means the shipped default; `cache` is the folder for downloads.
+
+    Raises ModelError, with the difference, when the weights are missing, damaged, pickled, or do
+    not fit the model their card names; UsageError for a malformed hub address.
+    """
+    card, content = _read(find_weights(source, cache))
+    generator = build_generator(card.model)
+    if card.prompts != generator.prompts:
+        strange = sorted(set(card.prompts) ^ set(generator.prompts))
+        raise ModelError(
+            "the weights know other targets than this version of omnisyn",
+            where=card.file,
+            why=f"they differ in {', '.join(strange) or 'their order'}",
+            remedy="use the version of omnisyn that the weights were made with",
+        )
+    fill_module(generator, parse_tensors(content, card.file), card.file)
+    return LoadedWeights(generator.eval(), card, card.sha256)
+
+
+def load_card(source: str | Path | None = None, cache: Path | None = None) -> WeightCard:
+    """The card of a set of weights, whose file is not read. Raises as `find_weights`."""
+    return read_card(find_weights(source, cache))
+
+
+def verify_weights(source: str | Path | None = None, cache: Path | None = None) -> str:
+    """Check file and card of a set of weights, without building the model; gives the SHA-256.
+
+    Raises ModelError, with the difference, when anything is wrong with file or card.
+    """
+    card, content = _read(find_weights(source, cache))
+    parse_tensors(content, card.file)
+    return card.sha256
+
+
+def find_weights(source: str | Path | None = None, cache: Path | None = None) -> Path:
+    """The card's path of the weights that a name, a path or a hub address means.
+
+    A path may be the safetensors file, its card, a folder that holds one set, or a training run.
+    Raises ModelError when there is no such set.
+    """
+    text = DEFAULT_WEIGHTS if source is None else str(source)
+    if is_hub_address(text):
+        return _card_in(fetch_from_hub(text, ["*.safetensors", "*.json"], cache), text)
+    shipped = _shipped_cards()
+    if text in shipped:
+        return shipped[text]
+    path = Path(text)
+    if path.is_dir():
+        return _card_in(path, path.name)
+    if path.is_file() and path.suffix in (".safetensors", ".json"):
+        return card_path(path)
+    if path.is_file():
+        raise ModelError(
+            "this is no safetensors file",
+            where=path.name,
+            why="pickled files may run any code when they are opened",
+            remedy="give weights as NAME.safetensors with NAME.json beside",
+        )
+    near = difflib.get_close_matches(text, shipped, n=1, cutoff=0.4)
+    known = f"shipped are {', '.join(shipped)}" if shipped else "this installation ships none"
+    raise ModelError(
+        f"there are no weights {path.name!r}",
+        why=known,
+        remedy=f"did you mean {near[0]!r}?" if near else "give a name, a path or hf-hub:org/name",
+    )
+
+
+def list_weights() -> tuple[WeightCard, ...]:
+    """Cards of the shipped sets, by name. Raises ModelError for a damaged card."""
+    return tuple(read_card(path) for _, path in sorted(_shipped_cards().items()))
+
+
+def weights_folder() -> Path | None:
+    """Where the shipped sets lie: inside an installed wheel, else `weights/` of the repository."""
+    package = Path(omnisyn.__file__).parent
+    if (package / "weights").is_dir():
+        return package / "weights"
+    if (package.parent / "weights").is_dir() and (package.parent / "pyproject.toml").is_file():
+        return package.parent / "weights"
+    return None
+
+
+def _shipped_cards() -> dict[str, Path]:
+    folder = weights_folder()
+    return {} if folder is None else {path.stem: path for path in _cards_in(folder)}
+
+
+def _cards_in(folder: Path) -> list[Path]:
+    # Other JSON files may lie there too; a card is one that has weights of its name beside it.
+    return sorted(
+        card_path(path) for path in folder.glob("*.safetensors") if card_path(path).is_file()
+    )
+
+
+def _card_in(folder: Path, where: str) -> Path:
+    # A training run keeps its result in `final`.
+    cards = _cards_in(folder) or _cards_in(folder / "final")
+    if len(cards) == 1:
+        return cards[0]
+    raise ModelError(
+        "the folder holds no weights" if not cards else "the folder holds several sets of weights",
+        where=where,
+        why=", ".join(card.stem for card in cards) or None,
+        remedy="give the path of a safetensors file that has its card beside it",
+    )
+
+
+def _read(path: Path) -> tuple[WeightCard, bytes]:
+    card = read_card(path)
+    return card, read_sealed(path.with_name(card.file), card.seal)
