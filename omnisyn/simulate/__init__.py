@@ -1,0 +1,1 @@
+"""Physics-based simulation: anatomy, tissues, sequences, scanner. Its output is SIMULATED."""

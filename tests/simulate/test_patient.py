@@ -1,0 +1,125 @@
+import numpy as np
+import pytest
+import torch
+
+from omnisyn.simulate.cohort import load_cohort
+from omnisyn.simulate.patient import simulate_patient
+from omnisyn.simulate.tissues import tissue_index
+
+
+def _simulate(profile, anatomy, seed=0, **more):
+    return simulate_patient(profile, torch.Generator().manual_seed(seed), anatomy=anatomy, **more)
+
+
+@pytest.fixture
+def plain_profile(small_profile):
+    """No fat suppression, no motion: what a tissue's mean should show."""
+    scanner = small_profile.scanners[0]
+    protocols = {
+        name: protocol.model_copy(update={"fat_suppressed": 0.0})
+        for name, protocol in scanner.protocols.items()
+    }
+    effects = small_profile.effects.model_copy(update={"motion_probability": 0.0})
+    return small_profile.model_copy(
+        update={
+            "scanners": (scanner.model_copy(update={"protocols": protocols}),),
+            "effects": effects,
+        }
+    )
+
+
+def test_every_contrast_looks_as_its_name_says(plain_profile, ellipsoids):
+    patient = _simulate(plain_profile, ellipsoids)
+
+    def level(contrast, tissue):
+        # The middle slices, away from the coil's ends; fat's own pixels are half another tissue.
+        middle = slice(5, 11)
+        inside = patient.tissues[middle] == tissue_index(tissue)
+        return float(patient.images[contrast][middle][inside].quantile(0.7))
+
+    assert level("T1", "fat_subcutaneous") > level("T1", "white_matter") > level("T1", "CSF")
+    assert level("T2", "CSF") > level("T2", "grey_matter") > level("T2", "muscle")
+    assert level("FLAIR", "CSF") < 0.5 * level("FLAIR", "grey_matter")
+    assert level("PD", "grey_matter") > level("PD", "white_matter")
+    assert level("MRA", "blood_arterial") > level("MRA", "muscle")
+    enhancement = [
+        level("T1c", tissue) / level("T1", tissue) for tissue in ("NPC", "muscle", "white_matter")
+    ]
+    assert enhancement[0] > 1.1 * enhancement[1] > 1.1 * enhancement[2] * 0.95
+
+
+def test_a_patient_is_on_the_model_grid_with_its_maps(small_profile, ellipsoids):
+    patient = _simulate(small_profile, ellipsoids, contrasts=("T1",))
+    assert patient.images["T1"].shape == patient.tissues.shape == (16, 72, 72)
+    assert patient.geometry.slices_shape == (16, 72, 72)
+    assert patient.geometry.orientation == "LPS"
+    assert patient.geometry.slice_spacing == pytest.approx((9.5, 230 / 72, 230 / 72))
+    assert patient.tissues.dtype == torch.uint8
+    for mask in (patient.tumour, patient.nodes, patient.head):
+        assert mask.dtype == torch.bool
+        assert mask.any()
+    # The tumour's head frame place, (10, 0, -50) mm to the left, back and up, in RAS+.
+    voxels = patient.geometry.from_slices(patient.tumour.numpy())
+    centre = np.argwhere(voxels).mean(axis=0)
+    world = patient.geometry.affine[:3, :3] @ centre + patient.geometry.affine[:3, 3]
+    assert world == pytest.approx([-10, 0, -50], abs=8)
+
+
+def test_the_head_mask_fills_the_cavities(small_profile, ellipsoids):
+    patient = _simulate(small_profile, ellipsoids, contrasts=("T1",))
+    cavity = (patient.tissues == tissue_index("air")) & patient.head
+    assert cavity.any()
+    assert not patient.head[:, 0].any()
+
+
+def test_the_generator_decides_everything(small_profile, ellipsoids):
+    first, again = (_simulate(small_profile, ellipsoids, seed=4) for _ in range(2))
+    other = _simulate(small_profile, ellipsoids, seed=5)
+    for name in first.images:
+        assert torch.equal(first.images[name], again.images[name])
+        assert not torch.equal(first.images[name], other.images[name])
+
+
+def test_asking_for_fewer_contrasts_does_not_change_the_others(small_profile, ellipsoids):
+    whole = _simulate(small_profile, ellipsoids)
+    part = _simulate(small_profile, ellipsoids, contrasts=("T2",))
+    assert tuple(part.images) == ("T2",)
+    assert torch.equal(part.images["T2"], whole.images["T2"])
+
+
+def test_brain_extraction_keeps_the_brain_only(small_profile, ellipsoids):
+    profile = small_profile.model_copy(update={"brain_extracted": 1.0})
+    patient = _simulate(profile, ellipsoids, contrasts=("T1", "T2"))
+    assert patient.plan.brain_extracted
+    for image in patient.images.values():
+        assert image[~patient.head].abs().max() == 0
+        assert image[patient.tissues == tissue_index("muscle")].abs().max() == 0
+        assert image[patient.tissues == tissue_index("white_matter")].min() > 0
+
+
+def test_t1c_repeats_the_times_of_t1(small_profile, ellipsoids):
+    acquisitions = _simulate(small_profile, ellipsoids, contrasts=("T1", "T1c")).acquisitions
+    assert acquisitions["T1"].echo_time_ms == acquisitions["T1c"].echo_time_ms
+    assert acquisitions["T1"].agent is None
+    assert acquisitions["T1c"].agent is not None
+
+
+def test_values_are_finite_and_not_negative(small_profile, ellipsoids):
+    for image in _simulate(small_profile, ellipsoids, seed=9).images.values():
+        assert bool(torch.isfinite(image).all())
+        assert float(image.min()) >= 0
+
+
+@pytest.mark.parametrize("name", sorted(load_cohort("hospitals").profiles))
+def test_every_shipped_profile_gives_images_with_signal_in_the_head(name, ellipsoids):
+    profile = (
+        load_cohort("hospitals")
+        .profiles[name]
+        .model_copy(update={"matrix": 48, "slices": (10, 10)})
+    )
+    patient = _simulate(profile, ellipsoids)
+    assert tuple(patient.images) == profile.contrasts
+    for image in patient.images.values():
+        assert bool(torch.isfinite(image).all())
+        outside = image[~patient.head].mean() if (~patient.head).any() else 0
+        assert image[patient.head].mean() > 3 * outside

@@ -1,0 +1,87 @@
+import pytest
+import torch
+
+from omnisyn.errors import UsageError
+from omnisyn.simulate.cohort import load_cohort
+from omnisyn.simulate.stream import SimulatedSlices
+from omnisyn.studies.slices import SliceSource
+
+
+@pytest.fixture
+def source(small_cohort, ellipsoids):
+    def make(seed=3, **more):
+        options = {"pool": 2, "visits": 2, "window": 3, "validation_patients": 2} | more
+        return SimulatedSlices(
+            small_cohort, batch_size=4, crop=48, seed=seed, anatomy=ellipsoids, **options
+        )
+
+    return make
+
+
+def test_it_is_a_slice_source_that_says_it_is_simulated(source):
+    made = source()
+    assert isinstance(made, SliceSource)
+    assert made.simulated
+    assert "SIMULATED" in made.name
+
+
+def test_a_batch_is_a_pure_function_of_seed_and_step(source):
+    forward, backward = (source(visits=1) for _ in range(2))
+    steps = (0, 2, 7)
+    first = {step: forward.batch(step) for step in steps}
+    second = {step: backward.batch(step) for step in reversed(steps)}
+    for step in steps:
+        assert torch.equal(first[step].images, second[step].images)
+        assert first[step].patients == second[step].patients
+    assert not torch.equal(first[0].images, first[2].images)
+    assert not torch.equal(first[0].images, source(seed=4).batch(0).images)
+
+
+def test_batches_hold_all_contrasts_of_training_hospitals_in_the_unit_range(source):
+    batch = source().batch(0)
+    assert batch.images.shape == (4, 6, 48, 48)
+    assert batch.images.dtype == torch.float32
+    assert float(batch.images.min()) >= 0
+    assert 0.5 < float(batch.images.max()) <= 1
+    assert bool(batch.present.all())
+    assert all(label.startswith("sim-hospital") for label in batch.patients)
+
+
+def test_a_window_replaces_one_head(source):
+    made = source(pool=2, visits=1)
+    heads = [
+        {
+            label.rsplit("-", 1)[0].split("/")[1]
+            for step in steps
+            for label in made.batch(step).patients
+        }
+        for steps in (range(3), range(3, 6))
+    ]
+    assert heads[0] == {"stream-000000", "stream-000001"}
+    assert heads[1] == {"stream-000001", "stream-000002"}
+
+
+def test_validation_patients_are_the_same_for_every_seed_and_never_trained_on(source):
+    one, other = source(seed=1).validation(), source(seed=2).validation()
+    assert len(one) == 2
+    for mine, theirs in zip(one, other, strict=True):
+        assert torch.equal(mine.images, theirs.images)
+        assert len(set(mine.patients)) == 1
+        assert "validation" in mine.patients[0]
+    assert {batch.patients[0].split("/")[0] for batch in one} == {
+        "sim-hospital01",
+        "sim-hospital02",
+    }
+
+
+def test_a_cohort_without_training_hospitals_is_refused():
+    with pytest.raises(UsageError, match="train"):
+        SimulatedSlices(load_cohort("demo"), batch_size=2, crop=32, seed=0)
+
+
+def test_a_run_starts_with_two_heads(source):
+    made = source(pool=6, visits=1)
+    numbers = {
+        label.rsplit("-", 1)[0].split("-")[-1] for s in range(3) for label in made.batch(s).patients
+    }
+    assert numbers == {"000000", "000001"}
