@@ -1,0 +1,188 @@
+"""Checkpoints: safetensors and JSON in one folder that appears whole or not at all.
+
+A checkpoint `step-00001200/` holds one `.safetensors` file per group of tensors (the weights, the
+moving average, the optimizer) and `state.json`, which says the step, the numbers that a resumed
+run needs, and the size and SHA-256 of every file beside it. Nothing is pickled.
+"""
+
+import hashlib
+import json
+import re
+import shutil
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from omnisyn.errors import ModelError
+from omnisyn.models.tensor_file import FileSeal, parse_tensors, write_tensors
+from omnisyn.volumes.atomic import atomic_directory, write_json_atomic
+
+FORMAT = 1
+_NAME = re.compile(r"step-(\d{8,})")
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """What a checkpoint holds.
+
+    Attributes:
+        step: optimizer steps done.
+        tensors: group ("weights", "average", "optimizer") to named tensors.
+        state: what fits into JSON.
+    """
+
+    step: int
+    tensors: Mapping[str, Mapping[str, Tensor]]
+    state: Mapping[str, Any]
+
+
+def read_tensors(path: Path, seal: FileSeal) -> dict[str, Tensor]:
+    """The tensors of a file that this package wrote, on the CPU.
+
+    Raises:
+        ModelError: the file is missing, or not the one that `seal` describes.
+    """
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise ModelError(
+            "a file of tensors cannot be read", where=_place(path), why=error.strerror
+        ) from error
+    found = FileSeal(hashlib.sha256(content).hexdigest(), len(content))
+    if found != seal:
+        raise ModelError(
+            "a file of tensors is damaged",
+            where=_place(path),
+            why=f"it has {found.size} bytes of {seal.size}"
+            if found.size != seal.size
+            else "its SHA-256 has changed",
+        )
+    return parse_tensors(content, _place(path))
+
+
+def save_checkpoint(folder: Path, checkpoint: Checkpoint, keep: int) -> Path:
+    """Write `checkpoint` below `folder` and remove all but the newest `keep`.
+
+    A checkpoint of the same step is replaced. Returns the checkpoint's folder.
+
+    Raises:
+        ResourceError: the disk is full or gone; older checkpoints are untouched.
+        ModelError: a weight is not finite.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / f"step-{checkpoint.step:08d}"
+    with atomic_directory(path, overwrite=True) as partial:
+        seals = {
+            group: write_tensors(partial / f"{group}.safetensors", tensors, "float32")
+            for group, tensors in checkpoint.tensors.items()
+        }
+        write_json_atomic(
+            partial / "state.json",
+            {
+                "format": FORMAT,
+                "step": checkpoint.step,
+                "seals": {group: seal._asdict() for group, seal in seals.items()},
+                "state": dict(checkpoint.state),
+            },
+        )
+    for old in checkpoint_folders(folder)[keep:]:
+        shutil.rmtree(old, ignore_errors=True)
+    return path
+
+
+def checkpoint_folders(folder: Path) -> list[Path]:
+    """Checkpoints below `folder`, newest (most steps) first."""
+    if not folder.is_dir():
+        return []
+    found = [each for each in folder.iterdir() if each.is_dir() and _NAME.fullmatch(each.name)]
+    return sorted(found, key=lambda each: int(each.name[5:]), reverse=True)
+
+
+def load_checkpoint(path: Path) -> Checkpoint:
+    """Read one checkpoint and check every digest.
+
+    Raises:
+        ModelError: it is incomplete, damaged, or of another format.
+    """
+    try:
+        record = json.loads((path / "state.json").read_text(encoding="utf-8"))
+        written_as, step, state = (record[key] for key in ("format", "step", "state"))
+        seals = {group: FileSeal(**seal) for group, seal in record["seals"].items()}
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise ModelError(
+            "a checkpoint cannot be read", where=_place(path), why="its state.json is damaged"
+        ) from error
+    if written_as != FORMAT:
+        raise ModelError(
+            "a checkpoint cannot be read",
+            where=_place(path),
+            why=f"it has format {written_as}, this version reads {FORMAT}",
+            remedy="start a new run, or continue with the version that wrote it",
+        )
+    tensors = {
+        group: read_tensors(path / f"{group}.safetensors", seal) for group, seal in seals.items()
+    }
+    return Checkpoint(int(step), tensors, state)
+
+
+def load_newest_checkpoint(folder: Path, say: Callable[[str], None]) -> Checkpoint | None:
+    """The newest readable checkpoint below `folder`, or None where there is none at all.
+
+    A damaged one is passed over, and `say` hears of it.
+
+    Raises:
+        ModelError: there are checkpoints, and every one is damaged.
+    """
+    damaged = []
+    for path in checkpoint_folders(folder):
+        try:
+            return load_checkpoint(path)
+        except ModelError as error:
+            damaged.append(path.name)
+            say(f"{error}; falling back to the checkpoint before it")
+    if damaged:
+        raise ModelError(
+            "no checkpoint of the run can be read",
+            where=folder.parent.name,
+            why=f"{', '.join(damaged)} are damaged",
+            remedy="start anew with --resume never and another --out",
+        )
+    return None
+
+
+def remove_leftovers(folder: Path) -> None:
+    """Remove the half-written folders that a killed run left below `folder`."""
+    if folder.is_dir():
+        for path in folder.glob(".*.partial"):
+            if path.is_dir():
+                shutil.rmtree(path, ignore_errors=True)
+            else:
+                path.unlink(missing_ok=True)
+
+
+def optimizer_tensors(optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
+    """The optimizer's state as flat named tensors `INDEX.NAME` (`12.exp_avg`)."""
+    state = optimizer.state_dict()["state"]
+    return {
+        f"{index}.{name}": torch.as_tensor(value)
+        for index, values in state.items()
+        for name, value in values.items()
+    }
+
+
+def restore_optimizer(optimizer: torch.optim.Optimizer, tensors: Mapping[str, Tensor]) -> None:
+    """Put back what `optimizer_tensors` gave; the settings stay those of `optimizer`."""
+    state: dict[int, dict[str, Tensor]] = {}
+    for key, tensor in tensors.items():
+        index, name = key.split(".", 1)
+        state.setdefault(int(index), {})[name] = tensor
+    groups = optimizer.state_dict()["param_groups"]
+    optimizer.load_state_dict({"state": state, "param_groups": groups})
+
+
+def _place(path: Path) -> str:
+    return "/".join(path.parts[-2:])

@@ -1,0 +1,211 @@
+"""Stage 3: one target-conditioned decoder (and the fusion of several sources before it)."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from omnisyn.contrasts import NAMES
+from omnisyn.errors import ModelError
+from omnisyn.models.clip.model import TextImageModel
+from omnisyn.models.generator import Generator, build_generator
+from omnisyn.models.weights import load_weights
+from omnisyn.studies.slices import SliceBatch, SliceSource
+from omnisyn.training.artefacts import (
+    RunCard,
+    read_encoder,
+    read_target_vectors,
+    read_text_image,
+    write_generator,
+)
+from omnisyn.training.directions import draw_directions
+from omnisyn.training.objectives import (
+    head_mask,
+    pixel_weights,
+    prompt_distance,
+    ssim_map,
+    weighted_mean,
+)
+from omnisyn.training.recipe import FinetuneSettings, Recipe, Stage
+from omnisyn.training.run import (
+    RunFolder,
+    RunOptions,
+    RunResult,
+    Say,
+    named_runs,
+    named_weights,
+    newest_finished_run,
+    say_to_stderr,
+)
+from omnisyn.training.session import Beginning, run_stage
+from omnisyn.training.stage import Row, TrainingStage, Validation
+from omnisyn.training.validation import direction_rows, summarize_directions
+
+
+def finetune(
+    options: RunOptions | None = None,
+    source: SliceSource | None = None,
+    say: Say = say_to_stderr,
+) -> RunResult:
+    """Train the generator; `final/` then holds it whole, as `models/weights.py` reads it.
+
+    Args:
+        options: of the run; none = the recipe `small` on the embedded simulation, from the newest
+            finished pretrain and align runs.
+        source: of the slices; None = what the options name.
+        say: hears notes, one line each.
+
+    Raises:
+        ModelError: there is no pretrain or align run to start from; and see `session.run_stage`.
+    """
+    return run_stage("finetune", _find_starts, _build, options or RunOptions(), source, say)
+
+
+class Finetuning(TrainingStage):
+    """Each source of a batch is encoded once for all its targets; one optimizer step a batch."""
+
+    stage = "finetune"
+
+    def __init__(
+        self,
+        generator: Generator,
+        clip: TextImageModel | None,
+        settings: FinetuneSettings,
+        before: Mapping[str, object],
+    ) -> None:
+        super().__init__()
+        self.settings: FinetuneSettings = settings
+        self.generator = generator.requires_grad_(True)
+        self.generator.encoder.requires_grad_(not settings.freeze_encoder)
+        self.before = before
+        self.clip = clip if clip is None else clip.requires_grad_(False).eval()
+
+    @property
+    def network(self) -> nn.Module:
+        """What is trained and handed on."""
+        return self.generator
+
+    def train(self, mode: bool = True) -> "Finetuning":
+        """What is frozen stays in evaluation mode."""
+        super().train(mode)
+        if self.settings.freeze_encoder:
+            self.generator.encoder.eval()
+        if self.clip is not None:
+            self.clip.eval()
+        return self
+
+    def forward(
+        self, batch: SliceBatch | None, step: int, draws: torch.Generator
+    ) -> dict[str, Tensor]:
+        """The losses of one batch, see `TrainingStage`."""
+        assert batch is not None
+        device, contrasts = batch.images.device, batch.present.shape[1]
+        drawn = draw_directions(batch.present.cpu(), self.settings, draws)
+        groups = [each.to(device) for each in drawn if len(each)]
+        if not groups:
+            raise ModelError(
+                "a batch without any direction",
+                why="every slice has fewer than two contrasts",
+                remedy="train on patients with at least two contrasts",
+            )
+        images = batch.images.flatten(0, 1)[:, None]
+        used = torch.unique(torch.cat([each.sources.flatten() for each in groups]))
+        # Encoded once; index_select and not [...]: its gradient adds in a fixed order.
+        with torch.set_grad_enabled(torch.is_grad_enabled() and not self.settings.freeze_encoder):
+            maps = self.generator.encode(images.index_select(0, used))
+        fused = []
+        for each in groups:
+            rows = torch.searchsorted(used, each.sources.flatten())
+            slots = [m.index_select(0, rows).view(*each.sources.shape, *m.shape[1:]) for m in maps]
+            fused.append(self.generator.fuse(slots, each.filled))
+        features = [torch.cat(level) for level in zip(*fused, strict=True)]
+        targets = torch.cat([each.targets for each in groups])
+        condition = self._condition(batch, targets)
+        prediction = self.generator.decode(features, condition)
+        mask = head_mask(batch.images, batch.present).index_select(0, targets // contrasts)
+        return self._losses(prediction, images.index_select(0, targets), mask, condition)
+
+    def _condition(self, batch: SliceBatch, targets: Tensor) -> Tensor:
+        suppressed = batch.fat_suppressed.flatten().index_select(0, targets).tolist()
+        names = [NAMES[place % len(NAMES)] for place in targets.tolist()]
+        return self.generator.condition(names, suppressed)
+
+    def _losses(
+        self, prediction: Tensor, truth: Tensor, mask: Tensor, condition: Tensor
+    ) -> dict[str, Tensor]:
+        chosen = self.settings
+        prediction = prediction.float()
+        weights = pixel_weights(mask, chosen.head_margin, chosen.background_weight)
+        difference = prediction - truth
+        parts: dict[str, tuple[float, Tensor]] = {}
+        if chosen.mse_weight:
+            parts["mse"] = chosen.mse_weight, weighted_mean(difference**2, weights)
+        if chosen.l1_weight:
+            parts["l1"] = chosen.l1_weight, weighted_mean(difference.abs(), weights)
+        if chosen.ssim_weight:
+            similarity = weighted_mean(ssim_map(prediction, truth), weights)
+            parts["ssim"] = chosen.ssim_weight, 1 - similarity
+        if chosen.text_weight and self.clip is not None:
+            features = self.clip.encode_image(prediction)
+            parts["text"] = chosen.text_weight, prompt_distance(features, condition)
+        total = torch.stack([weight * part for weight, part in parts.values()]).sum()
+        return {"loss": total, **{name: part for name, (_, part) in parts.items()}}
+
+    def validate_patient(self, slices: SliceBatch) -> list[Row]:
+        """One row per ordered pair of contrasts that the patient has."""
+        return direction_rows(self.generator, slices)
+
+    def summarize(self, rows: Sequence[Row]) -> Validation:
+        """Mean over patients per direction, then over directions; the score is the SSIM."""
+        return summarize_directions(rows)
+
+    def export(self, folder: Path, card: RunCard, table: str) -> None:
+        """Write the product, see `TrainingStage`."""
+        write_generator(folder, self.generator, card)
+
+
+def _find_starts(recipe: Recipe, options: RunOptions) -> tuple[str, ...]:
+    runs, weights = named_runs(options), named_weights(options)
+    starts = [] if weights is None else [weights]
+    if weights is None:
+        starts.append(_run(runs, options, "pretrain"))
+    if weights is None or recipe.finetune.text_weight:
+        starts.append(_run(runs, options, "align"))
+    return tuple(starts)
+
+
+def _run(runs: Mapping[Stage, RunFolder], options: RunOptions, stage: Stage) -> str:
+    found = runs.get(stage) or newest_finished_run(options, stage)
+    if found is None:
+        raise ModelError(
+            f"finetune needs a finished {stage} run, and there is none",
+            remedy=f"run `omnisyn {stage}` first, or name weights or a run with --init",
+        )
+    return found.path.as_posix()
+
+
+def _build(beginning: Beginning) -> Finetuning:
+    recipe = beginning.recipe
+    resolved = RunOptions(init=beginning.starts)
+    runs, weights = named_runs(resolved), named_weights(resolved)
+    before: dict[str, object] = {}
+    clip = None
+    if weights is not None:
+        loaded = load_weights(weights)
+        generator = loaded.generator
+        if generator.settings != recipe.model:
+            raise ModelError(
+                "the weights belong to another network",
+                where=Path(weights).name,
+                why=f"they are for {generator.settings}, the recipe asks for {recipe.model}",
+            )
+        before |= loaded.card.stages | {"weights": {"sha256": loaded.sha256}}
+    else:
+        generator = build_generator(recipe.model, seed=beginning.options.seed)
+        before["pretrain"] = read_encoder(runs["pretrain"].final, generator)
+    if "align" in runs:
+        before["align"] = read_target_vectors(runs["align"].final, generator)
+        if recipe.finetune.text_weight:
+            clip = read_text_image(runs["align"].final)
+    return Finetuning(generator, clip, recipe.finetune, before)

@@ -1,0 +1,152 @@
+"""A recipe: every setting of the three stages in one readable TOML file.
+
+`recipes/small.toml` is our default, `recipes/paper.toml` the publication's figures. A recipe is
+named by its file's stem, or given as a path.
+"""
+
+from importlib import resources
+from pathlib import Path
+from typing import Literal
+
+from pydantic import Field, model_validator
+
+from omnisyn.errors import UsageError
+from omnisyn.models.backbone import ModelSettings
+from omnisyn.models.clip.model import ClipSettings
+from omnisyn.settings import Settings, load_toml
+
+Stage = Literal["pretrain", "align", "finetune"]
+STAGES: tuple[Stage, ...] = ("pretrain", "align", "finetune")
+
+
+class OptimizerSettings(Settings):
+    """AdamW (Adam where the weight decay is 0), warmed up linearly, then decayed by a cosine."""
+
+    learning_rate: float = Field(gt=0)
+    final_learning_rate: float = Field(0.0, ge=0)
+    weight_decay: float = Field(0.0, ge=0)
+    warmup_steps: int = Field(0, ge=0)
+    schedule: Literal["cosine", "constant"] = "cosine"
+    clip_norm: float = Field(0.0, ge=0)
+    """Largest norm of the gradient; 0 leaves it as it is."""
+    average_decay: float = Field(0.0, ge=0, lt=1)
+    """Decay of the exponential moving average of the weights; 0 keeps none. Where there is an
+    average, it is what is validated and exported."""
+
+
+class StageSettings(Settings):
+    """What every stage has."""
+
+    steps: int = Field(gt=0)
+    """Optimizer steps; one batch each."""
+    batch_size: int = Field(gt=0)
+    """Slices of a batch, each with all its contrasts, per process."""
+    crop: int = Field(gt=0)
+    """Rows and columns of a training slice."""
+    validate_every: int = Field(gt=0)
+    save_every: int = Field(gt=0)
+    keep_checkpoints: int = Field(2, ge=1)
+    log_every: int = Field(10, gt=0)
+    optimizer: OptimizerSettings
+
+
+class PretrainSettings(StageSettings):
+    """Stage 1: weights of the two objectives."""
+
+    alignment_weight: float = Field(1.0, ge=0)
+    contrastive_weight: float = Field(1.0, ge=0)
+    temperature: float = Field(0.07, gt=0)
+
+
+class AlignSettings(StageSettings):
+    """Stage 2. With the objective `class`, the first `text_steps` of `steps` train the text tower
+    alone, which is frozen from then on; with `contrastive`, both towers train together."""
+
+    objective: Literal["class", "contrastive"] = "contrastive"
+    text_steps: int = Field(0, ge=0)
+
+    @model_validator(mode="after")
+    def _text_steps_fit(self) -> "AlignSettings":
+        if self.text_steps >= self.steps:
+            raise ValueError("text_steps must be fewer than steps: the image tower needs the rest")
+        return self
+
+
+class FinetuneSettings(StageSettings):
+    """Stage 3: which directions are trained and how the images are compared."""
+
+    freeze_encoder: bool = True
+    directions: int = Field(4, gt=0)
+    """Directions (set of sources -> target) drawn for each slice of a batch."""
+    several_sources: float = Field(0.35, ge=0, le=1)
+    """Share of directions with more than one source, where the slice has that many."""
+    most_sources: int = Field(3, ge=2, le=5)
+    mse_weight: float = Field(0.0, ge=0)
+    l1_weight: float = Field(0.0, ge=0)
+    ssim_weight: float = Field(0.0, ge=0)
+    text_weight: float = Field(0.0, ge=0)
+    """Weight of 1 - cosine of the output's CLIP image feature and the target's text feature."""
+    head_margin: int = Field(3, ge=0)
+    """Pixels by which the head mask of the losses is widened."""
+    background_weight: float = Field(0.1, ge=0, le=1)
+
+    @model_validator(mode="after")
+    def _some_loss(self) -> "FinetuneSettings":
+        if self.mse_weight + self.l1_weight + self.ssim_weight == 0:
+            raise ValueError("one of mse_weight, l1_weight and ssim_weight must be above 0")
+        return self
+
+
+class Recipe(Settings):
+    """The networks and the three stages."""
+
+    name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")
+    description: str = ""
+    model: ModelSettings
+    clip: ClipSettings
+    pretrain: PretrainSettings
+    align: AlignSettings
+    finetune: FinetuneSettings
+
+    @model_validator(mode="after")
+    def _sizes_agree(self) -> "Recipe":
+        # Foreign towers bring their own size, which is known once they are built.
+        if self.clip.architecture == "small" and self.clip.embed_size != self.model.condition_size:
+            raise ValueError(
+                f"clip.embed_size is {self.clip.embed_size} and model.condition_size "
+                f"{self.model.condition_size}: the generator is steered by the text vectors"
+            )
+        return self
+
+    def stage(self, stage: Stage) -> StageSettings:
+        """The settings of one stage."""
+        settings: StageSettings = getattr(self, stage)
+        return settings
+
+
+def recipe_names() -> tuple[str, ...]:
+    """The shipped recipes."""
+    folder = resources.files("omnisyn.training") / "recipes"
+    return tuple(sorted(f.name[:-5] for f in folder.iterdir() if f.name.endswith(".toml")))
+
+
+def load_recipe(name_or_path: str | Path) -> Recipe:
+    """Read a shipped recipe by name, or a recipe file by path.
+
+    Raises:
+        UsageError: neither a shipped name nor a file.
+        InputError: the file does not parse, or a key or value is wrong.
+    """
+    if str(name_or_path) in recipe_names():
+        with resources.as_file(
+            resources.files("omnisyn.training") / "recipes" / f"{name_or_path}.toml"
+        ) as path:
+            return load_toml(path, Recipe)
+    path = Path(name_or_path)
+    if not path.is_file():
+        raise UsageError(
+            f"there is no recipe {path.name!r}",
+            why="it is neither a shipped recipe nor a file",
+            remedy=f"choose one of {', '.join(recipe_names())}, or give the path of a TOML file",
+        )
+    return load_toml(path, Recipe)

@@ -1,0 +1,268 @@
+"""From options to a finished run: what the three commands have in common."""
+
+import contextlib
+import os
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from accelerate import Accelerator
+from accelerate.state import AcceleratorState
+from accelerate.utils import DistributedDataParallelKwargs, broadcast_object_list
+
+from omnisyn.errors import InputError, UsageError
+from omnisyn.paths import data_root
+from omnisyn.simulate.cohort import load_cohort
+from omnisyn.simulate.stream import SimulatedSlices
+from omnisyn.studies.cache import CachedSlices
+from omnisyn.studies.site import DataRoot
+from omnisyn.studies.slices import SliceSource
+from omnisyn.training.artefacts import RunCard
+from omnisyn.training.loop import Loop
+from omnisyn.training.recipe import Recipe, Stage, StageSettings, load_recipe
+from omnisyn.training.run import (
+    RunConfig,
+    RunFolder,
+    RunOptions,
+    RunResult,
+    Say,
+    choose_run,
+    say_to_stderr,
+)
+from omnisyn.training.stage import TrainingStage
+from omnisyn.volumes.atomic import atomic_directory
+
+_MIXED_PRECISION = {"float32": "no", "bfloat16": "bf16", "float16": "fp16"}
+
+
+@dataclass(frozen=True)
+class Beginning:
+    """What a stage is built from.
+
+    Attributes:
+        recipe: resolved.
+        options: as given.
+        starts: the runs and weights to start from, resolved: paths of run folders, and at most
+            one set of weights.
+        say: hears notes.
+    """
+
+    recipe: Recipe
+    options: RunOptions
+    starts: tuple[str, ...]
+    say: Say
+
+
+def run_stage(
+    name: Stage,
+    find_starts: Callable[[Recipe, RunOptions], tuple[str, ...]],
+    build: Callable[[Beginning], TrainingStage],
+    options: RunOptions,
+    source: SliceSource | None = None,
+    say: Say = say_to_stderr,
+) -> RunResult:
+    """Run one stage from its options to its product.
+
+    Args:
+        name: of the stage.
+        find_starts: resolves what a new run starts from, saying nothing.
+        build: makes the stage's networks from there.
+        options: of the run.
+        source: of the slices; None = what `options.data` names, else the simulator.
+        say: hears notes, one line each.
+
+    Raises:
+        OmnisynError: any of its kinds, see `choose_run`, `open_source` and `Loop`.
+        SystemExit: 143 after SIGTERM.
+    """
+    recipe = resolved_recipe(name, options)
+    settings = recipe.stage(name)
+    if source is None:
+        source = open_source(options, settings, say)
+    with accelerator_for(options) as accelerator:
+        config = RunConfig(
+            stage=name,
+            seed=options.seed,
+            precision=options.precision,
+            data=source.name,
+            init=options.init,
+            recipe=recipe,
+        )
+        run, resumed, starts = _choose(accelerator, options, config, find_starts, say)
+        say(f"{name}: {run.path.as_posix()} on {_device_name(accelerator)}, data: {source.name}")
+        stage = build(Beginning(recipe, options, starts, say))
+        # Only now, so that a start that cannot be used leaves no empty run behind.
+        if not resumed and accelerator.is_main_process:
+            run.start(config, starts)
+        loop = Loop(stage, source, run, options, accelerator, say)
+        loop.setup(resumed)
+        stopped_by = loop.fit()
+        accelerator.wait_for_everyone()
+        loop.choose_best()
+        if accelerator.is_main_process:
+            _export(loop, run, config, source, stopped_by)
+        accelerator.wait_for_everyone()
+    best = loop.standing
+    say(f"{name}: finished at step {best.step}, exported the weights of step {best.best_step}")
+    figures = {key: value for key, value in best.best_figures.items() if value is not None}
+    return RunResult(run.path, name, best.step, True, stopped_by, figures, best.best_table)
+
+
+def resolved_recipe(name: Stage, options: RunOptions) -> Recipe:
+    """The recipe with the options that replace its values written into it.
+
+    Raises:
+        UsageError: no such recipe, or an option that does not fit the stage.
+        InputError: the recipe's file is wrong.
+    """
+    recipe = load_recipe(options.recipe)
+    changes: dict[str, object] = {}
+    if options.max_steps is not None:
+        if options.max_steps < 1:
+            raise UsageError("max_steps must be at least 1", why=f"it is {options.max_steps}")
+        changes["steps"] = options.max_steps
+        if name == "align":
+            changes["text_steps"] = min(recipe.align.text_steps, options.max_steps // 2)
+    if options.objective is not None:
+        if name != "align":
+            raise UsageError("an objective can be chosen for align only", where=name)
+        changes["objective"] = options.objective
+    stage = recipe.stage(name).model_copy(update=changes)
+    clip = recipe.clip
+    if options.clip_weights is not None:
+        if name != "align":
+            raise UsageError("CLIP weights can be given to align only", where=name)
+        clip = clip.model_copy(update={"weights": options.clip_weights})
+    return recipe.model_copy(update={name: stage, "clip": clip})
+
+
+def open_source(options: RunOptions, settings: StageSettings, say: Say) -> SliceSource:
+    """The slices to train on: the `train` sites of the data root, or the simulator itself.
+
+    Raises:
+        InputError: the data root has no training site or no cache.
+    """
+    root = data_root(options.data)
+    if root is None:
+        say("no data root given: training on the embedded simulation (SIMULATED patients)")
+        return SimulatedSlices(
+            load_cohort("hospitals"),
+            batch_size=settings.batch_size,
+            crop=settings.crop,
+            seed=options.seed,
+        )
+    sites = DataRoot(root).select("train")
+    if not sites:
+        raise InputError(
+            "the data root has no site of role train",
+            where=root.name,
+            remedy="make one with: omnisyn prepare SOURCE --out ROOT/SITE",
+        )
+    return CachedSlices(
+        sites, batch_size=settings.batch_size, crop=settings.crop, seed=options.seed
+    )
+
+
+@contextlib.contextmanager
+def accelerator_for(options: RunOptions) -> Iterator[Accelerator]:
+    """The processes and the device of a run, as `accelerate launch`, `torchrun` or nothing set
+    them up; afterwards the next run of this process may choose others.
+
+    Raises:
+        UsageError: the device is unknown or not there.
+    """
+    device = options.device
+    if device != "auto" and device.split(":")[0] not in ("cpu", "cuda", "mps"):
+        raise UsageError(f"unknown device {device!r}", remedy="use auto, cpu, cuda, cuda:N or mps")
+    if device.startswith("cuda") and not torch.cuda.is_available():
+        raise UsageError(f"device {device} is not there", remedy="use --device cpu or auto")
+    if device == "mps" and not torch.backends.mps.is_available():
+        raise UsageError("device mps is not there", remedy="use --device cpu or auto")
+    AcceleratorState._reset_state(reset_partial_state=False)
+    with _chosen_device(device):
+        accelerator = Accelerator(
+            cpu=device == "cpu",
+            mixed_precision=_MIXED_PRECISION[options.precision],
+            kwargs_handlers=[DistributedDataParallelKwargs(find_unused_parameters=True)],
+        )
+    try:
+        yield accelerator
+    finally:
+        if accelerator.num_processes == 1:
+            AcceleratorState._reset_state(reset_partial_state=True)
+
+
+@contextlib.contextmanager
+def _chosen_device(device: str) -> Iterator[None]:
+    # Accelerate takes the number of a device from the environment only.
+    if ":" not in device:
+        yield
+        return
+    key = "ACCELERATE_TORCH_DEVICE"
+    before = os.environ.get(key)
+    os.environ[key] = device
+    try:
+        yield
+    finally:
+        if before is None:
+            del os.environ[key]
+        else:
+            os.environ[key] = before
+
+
+def _device_name(accelerator: Accelerator) -> str:
+    count = accelerator.num_processes
+    return f"{accelerator.device}" + (f" and {count - 1} more" if count > 1 else "")
+
+
+def _choose(
+    accelerator: Accelerator,
+    options: RunOptions,
+    config: RunConfig,
+    find_starts: Callable[[Recipe, RunOptions], tuple[str, ...]],
+    say: Say,
+) -> tuple[RunFolder, bool, tuple[str, ...]]:
+    """Choose the run in the first process and tell the others."""
+    opened: list[Any] = [None, False, ()]
+    if accelerator.is_main_process:
+        run, resumed = choose_run(options, config, say)
+        # A run goes on from what it started from, whatever has been trained since.
+        found = run.starts() if resumed else find_starts(config.recipe, options)
+        opened = [str(run.path), resumed, found]
+    if accelerator.num_processes > 1:
+        broadcast_object_list(opened)
+    path, goes_on, starts = opened
+    for start in starts:
+        say(f"{config.stage} starts from {start}")
+    return RunFolder(Path(path)), goes_on, tuple(starts)
+
+
+def _export(
+    loop: Loop, run: RunFolder, config: RunConfig, source: SliceSource, stopped_by: str
+) -> None:
+    standing = loop.standing
+    card = RunCard(
+        stage=config.stage,
+        recipe=config.recipe.name,
+        seed=config.seed,
+        trained_on=source.name,
+        simulated=source.simulated,
+        steps=standing.step,
+        best_step=standing.best_step,
+        seconds=standing.seconds,
+        validation=standing.best_figures,
+        before=loop.stage.before,
+    )
+    with atomic_directory(run.final, overwrite=True) as folder:
+        loop.stage.export(folder, card, standing.best_table)
+    run.update(
+        finished=True,
+        stopped_by=stopped_by,
+        step=standing.step,
+        best_step=standing.best_step,
+        simulated=source.simulated,
+        data=source.name,
+        figures=standing.best_figures,
+    )

@@ -1,0 +1,195 @@
+import json
+import shutil
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+import torch
+
+from omnisyn.contrasts import NAMES
+from omnisyn.errors import ModelError
+from omnisyn.models.generator import Generator, build_generator
+from omnisyn.models.weights import load_weights
+from omnisyn.studies.seeding import generator_at
+from omnisyn.studies.slices import SliceBatch
+from omnisyn.training.artefacts import read_target_vectors, read_text_image
+from omnisyn.training.finetune import Finetuning, finetune
+from omnisyn.training.recipe import load_recipe
+from omnisyn.training.run import RunOptions
+
+
+@pytest.fixture
+def generator(stand_in: ModuleType) -> Generator:
+    return build_generator(load_recipe(stand_in.RECIPE).model, seed=3)
+
+
+@pytest.fixture
+def batch(stand_in: ModuleType) -> SliceBatch:
+    return stand_in.discs(generator_at(1), 3, 32, "x")
+
+
+def stage(generator: Generator, stand_in: ModuleType, **changes: object) -> Finetuning:
+    settings = load_recipe(stand_in.RECIPE).finetune.model_copy(
+        update={"text_weight": 0.0, **changes}
+    )
+    return Finetuning(generator, None, settings, {})
+
+
+def draws(seed: int = 0) -> torch.Generator:
+    return torch.Generator().manual_seed(seed)
+
+
+def test_each_source_is_encoded_once_for_all_its_targets(
+    generator: Generator,
+    batch: SliceBatch,
+    stand_in: ModuleType,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    encoded, decoded = [], []
+    encode, decode = generator.encode, generator.decode
+    monkeypatch.setattr(generator, "encode", lambda x: encoded.append(len(x)) or encode(x))
+    monkeypatch.setattr(generator, "decode", lambda x, c: decoded.append(len(c)) or decode(x, c))
+    trained = stage(generator, stand_in, directions=12, several_sources=0.5)
+    trained(batch, 0, draws())
+    assert encoded == [3 * 4]
+    assert decoded == [3 * 12]
+
+
+def test_losses_are_those_of_the_directions_taken_one_by_one(
+    generator: Generator, batch: SliceBatch, stand_in: ModuleType
+) -> None:
+    changes = {"directions": 12, "several_sources": 0.0, "ssim_weight": 0.0}
+    trained = stage(generator, stand_in, **changes, background_weight=1.0)
+    found = float(trained(batch, 0, draws())["l1"].detach())
+    errors = []
+    for source in range(4):
+        for target in range(4):
+            if source == target:
+                continue
+            suppressed = batch.fat_suppressed[:, target].tolist()
+            condition = generator.condition([NAMES[target]] * 3, suppressed)
+            chosen = batch.images[:, source : source + 1]
+            with torch.no_grad():
+                image = generator(chosen, torch.ones(3, 1, dtype=torch.bool), condition)
+            errors.append(float((image[:, 0] - batch.images[:, target]).abs().mean()))
+    assert found == pytest.approx(sum(errors) / len(errors), rel=1e-4)
+
+
+def test_fat_suppressed_targets_are_asked_for_by_their_own_vector(
+    generator: Generator, batch: SliceBatch, stand_in: ModuleType, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[tuple[str, bool]] = []
+    condition = generator.condition
+
+    def listening(names: list[str], suppressed: list[bool]) -> torch.Tensor:
+        asked.extend(zip(names, suppressed, strict=True))
+        return condition(names, suppressed)
+
+    monkeypatch.setattr(generator, "condition", listening)
+    stage(generator, stand_in, directions=4)(batch, 0, draws())
+    assert sorted(set(asked)) == sorted(
+        [("FLAIR", False), ("T1", False), ("T1c", False), ("T2", False), ("T2", True)]
+    )
+    assert asked.count(("T2", True)) == 1
+
+
+def test_frozen_encoder_gets_no_gradient_and_a_trained_one_does(
+    generator: Generator, batch: SliceBatch, stand_in: ModuleType
+) -> None:
+    for frozen in (True, False):
+        trained = stage(generator, stand_in, freeze_encoder=frozen, several_sources=0.5)
+        trained.train()
+        trained.zero_grad()
+        trained(batch, 0, draws())["loss"].backward()
+        assert any(p.grad is not None for p in generator.decoder.parameters())
+        assert any(p.grad is not None for p in generator.fusion.parameters())
+        learns = any(p.grad is not None for p in generator.encoder.parameters())
+        assert learns is not frozen
+        assert generator.encoder.training is not frozen
+
+
+def test_text_loss_reaches_the_generator_through_the_frozen_image_tower(
+    runs: Path, generator: Generator, batch: SliceBatch, stand_in: ModuleType
+) -> None:
+    clip = read_text_image(runs / "align/final")
+    read_target_vectors(runs / "align/final", generator)
+    settings = load_recipe(stand_in.RECIPE).finetune
+    trained = Finetuning(generator, clip, settings, {})
+    trained.train()
+    losses = trained(batch, 0, draws())
+    losses["text"].backward()
+    assert any(p.grad is not None for p in generator.decoder.parameters())
+    assert all(p.grad is None for p in clip.parameters())
+    assert not clip.training
+
+
+def test_batch_without_two_contrasts_of_a_slice_is_an_error(
+    generator: Generator, batch: SliceBatch, stand_in: ModuleType
+) -> None:
+    present = torch.zeros_like(batch.present)
+    present[:, 0] = True
+    lonely = SliceBatch(batch.images, present, batch.fat_suppressed, batch.patients)
+    with pytest.raises(ModelError, match="fewer than two contrasts"):
+        stage(generator, stand_in)(lonely, 0, draws())
+
+
+def test_final_holds_the_whole_generator_with_its_text_vectors(
+    runs: Path, stand_in: ModuleType
+) -> None:
+    loaded = load_weights(runs / "finetune")
+    expected = build_generator(load_recipe(stand_in.RECIPE).model)
+    read_target_vectors(runs / "align/final", expected)
+    assert torch.equal(loaded.generator.target_vectors, expected.target_vectors)
+    assert loaded.card.simulated
+    assert loaded.card.trained_on == "discs"
+    assert set(loaded.card.stages) == {"pretrain", "align", "finetune"}
+    assert loaded.card.stages["finetune"]["steps"] == 8
+
+
+def test_exported_weights_are_those_with_the_best_mean_over_all_directions(runs: Path) -> None:
+    lines = (runs / "finetune/metrics.jsonl").read_text().splitlines()
+    scores = {
+        line["step"]: line["ssim"]
+        for line in map(json.loads, lines)
+        if line["kind"] == "validation"
+    }
+    best = max(scores, key=lambda step: scores[step])
+    assert json.loads((runs / "finetune/run.json").read_text())["best_step"] == best
+
+
+def test_training_goes_on_from_weights(runs: Path, tmp_path: Path, stand_in: ModuleType) -> None:
+    weights, run = str(runs / "finetune/final/model.safetensors"), str(runs / "align")
+    result = stand_in.train("finetune", tmp_path / "on", init=(weights, run), max_steps=1)
+    assert result.finished
+    assert "weights" in load_weights(tmp_path / "on").card.stages
+
+
+@pytest.mark.parametrize("missing", ["pretrain", "align"])
+def test_without_the_stage_before_the_error_says_what_to_run(
+    runs: Path,
+    tmp_path: Path,
+    stand_in: ModuleType,
+    missing: str,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for stage_name in {"pretrain", "align"} - {missing}:
+        shutil.copytree(runs / stage_name, tmp_path / "runs" / stage_name)
+    options = RunOptions(recipe=stand_in.RECIPE, device="cpu")
+    with pytest.raises(ModelError, match=f"run `omnisyn {missing}` first"):
+        finetune(options, source=stand_in.Discs())
+    assert not (tmp_path / "runs/finetune-tiny-001").exists()
+
+
+def test_weights_of_another_network_are_refused(
+    runs: Path, tmp_path: Path, stand_in: ModuleType
+) -> None:
+    text = Path(stand_in.RECIPE).read_text()
+    recipe = tmp_path / "wider.toml"
+    recipe.write_text(text.replace("width = 4", "width = 8"))
+    weights = str(runs / "finetune/final/model.safetensors")
+    options = RunOptions(
+        recipe=recipe, device="cpu", out=tmp_path / "x", init=(weights, str(runs / "align"))
+    )
+    with pytest.raises(ModelError, match="belong to another network"):
+        finetune(options, source=stand_in.Discs())

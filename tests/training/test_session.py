@@ -1,0 +1,81 @@
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+import torch
+
+from omnisyn.errors import InputError, UsageError
+from omnisyn.training import session
+from omnisyn.training.recipe import load_recipe
+from omnisyn.training.run import RunOptions
+from omnisyn.training.session import accelerator_for, open_source, resolved_recipe
+
+
+def test_options_are_written_into_the_recipe(stand_in: ModuleType) -> None:
+    options = RunOptions(recipe=stand_in.RECIPE, max_steps=3, objective="class")
+    recipe = resolved_recipe("align", options)
+    assert (recipe.align.steps, recipe.align.objective) == (3, "class")
+    assert recipe.pretrain == load_recipe(stand_in.RECIPE).pretrain
+
+
+def test_few_steps_leave_some_for_the_image_tower() -> None:
+    align = resolved_recipe("align", RunOptions(recipe="paper", max_steps=10)).align
+    assert (align.steps, align.text_steps) == (10, 5)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        RunOptions(max_steps=0),
+        RunOptions(objective="class"),
+        RunOptions(clip_weights="openai"),
+    ],
+)
+def test_options_that_do_not_fit_the_stage_are_refused(options: RunOptions) -> None:
+    with pytest.raises(UsageError):
+        resolved_recipe("pretrain", options)
+
+
+@pytest.mark.parametrize("device", ["gpu", "tpu:0"])
+def test_unknown_device_is_refused(device: str) -> None:
+    with (
+        pytest.raises(UsageError, match="unknown device"),
+        accelerator_for(RunOptions(device=device)),
+    ):
+        pass
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="needs a machine without CUDA")
+def test_device_that_is_named_does_not_fall_back() -> None:
+    with pytest.raises(UsageError, match="not there"), accelerator_for(RunOptions(device="cuda")):
+        pass
+
+
+def test_one_process_may_train_in_several_precisions() -> None:
+    for precision, wanted in (("float32", "no"), ("bfloat16", "bf16"), ("float32", "no")):
+        with accelerator_for(RunOptions(device="cpu", precision=precision)) as accelerator:
+            assert accelerator.mixed_precision == wanted
+
+
+def test_half_precision_trains(tmp_path: Path, stand_in: ModuleType) -> None:
+    result = stand_in.train("pretrain", tmp_path / "half", precision="bfloat16", max_steps=2)
+    assert result.finished
+
+
+def test_without_a_data_root_the_simulator_is_used_and_named(
+    stand_in: ModuleType, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("OMNISYN_DATA", raising=False)
+    heard: list[str] = []
+    source = open_source(RunOptions(), load_recipe(stand_in.RECIPE).pretrain, heard.append)
+    assert isinstance(source, session.SimulatedSlices)
+    assert source.simulated
+    assert len(heard) == 1
+    assert "SIMULATED" in heard[0]
+
+
+def test_data_root_must_exist(stand_in: ModuleType, tmp_path: Path) -> None:
+    with pytest.raises(InputError):
+        open_source(
+            RunOptions(data=tmp_path / "none"), load_recipe(stand_in.RECIPE).pretrain, print
+        )
