@@ -44,17 +44,17 @@ def test_gradient_reaches_every_pixel(small: TextImageModel) -> None:
 
 
 def test_aspect_is_kept_by_padding(small: TextImageModel) -> None:
-    bright = small.preprocess(torch.ones(1, 1, 56, 112))[0, 0]
-    air = small.preprocess(torch.zeros(1, 1, 112, 112))[0, 0]
-    assert bright.shape == (112, 112)
-    torch.testing.assert_close(bright[:27], air[:27])
-    torch.testing.assert_close(bright[-27:], air[-27:])
-    assert (bright[30:80] > air[30:80]).all()
+    bright = small.preprocess(torch.ones(1, 1, 64, 128))[0, 0]
+    air = small.preprocess(torch.zeros(1, 1, 128, 128))[0, 0]
+    assert bright.shape == (128, 128)
+    torch.testing.assert_close(bright[:31], air[:31])
+    torch.testing.assert_close(bright[-31:], air[-31:])
+    assert (bright[34:94] > air[34:94]).all()
 
 
 def test_images_get_the_models_own_mean_and_deviation(small: TextImageModel) -> None:
-    got = small.preprocess(torch.full((1, 1, 112, 112), 0.7))
-    torch.testing.assert_close(got, torch.full((1, 3, 112, 112), (0.7 - 0.2) / 0.25))
+    got = small.preprocess(torch.full((1, 1, 128, 128), 0.7))
+    torch.testing.assert_close(got, torch.full((1, 3, 128, 128), (0.7 - 0.2) / 0.25))
 
 
 def test_towers_and_temperature_are_all_there_is(small: TextImageModel) -> None:
