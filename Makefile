@@ -1,16 +1,22 @@
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 BIN := .venv/bin
 INSTALLED := .venv/installed
+# Without the user's own settings: the demo is the same for everybody.
+OMNISYN := env -u OMNISYN_DATA -u OMNISYN_WEIGHTS -u OMNISYN_DEVICE $(BIN)/omnisyn
 DEMO := omnisyn-demo
 
 .PHONY: demo test lint bench clean
 
 demo: $(INSTALLED)  ## the main job with the shipped weights, on a simulated patient
-	$(BIN)/omnisyn simulate example --out $(DEMO)/patient --overwrite
-	$(BIN)/omnisyn synthesize --src $(DEMO)/patient/T1.nii.gz --src $(DEMO)/patient/T1c.nii.gz \
+	$(OMNISYN) simulate example --out $(DEMO)/patient --overwrite
+	$(OMNISYN) synthesize --src $(DEMO)/patient/T1.nii.gz --src $(DEMO)/patient/T1c.nii.gz \
 		--target T2 --truth T2=$(DEMO)/patient/truth/T2.nii.gz \
 		--output $(DEMO)/synthesized --preview --overwrite
-	$(BIN)/omnisyn evaluate --site sim-external2 --out $(DEMO)/report --overwrite
+	$(OMNISYN) evaluate --site sim-external2 --out $(DEMO)/report --overwrite
+	@echo
+	@echo "picture: $(DEMO)/synthesized/desc-synth_T2w.png"
+	@echo "volume:  $(DEMO)/synthesized/desc-synth_T2w.nii.gz"
+	@echo "report:  $(DEMO)/report/report.html"
 
 test: $(INSTALLED)  ## the style checks and the whole test suite
 	$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy && $(BIN)/lint-imports

@@ -13,9 +13,12 @@ if TYPE_CHECKING:
         doctor,
         evaluate,
         finetune,
+        list_models,
         prepare,
         pretrain,
+        show_model,
         synthesize,
+        verify_models,
     )
 
     __version__: str
@@ -26,9 +29,12 @@ __all__ = [
     "doctor",
     "evaluate",
     "finetune",
+    "list_models",
     "prepare",
     "pretrain",
+    "show_model",
     "synthesize",
+    "verify_models",
 ]
 
 

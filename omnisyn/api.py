@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypedDict, Unpack, cast
 
 from omnisyn.errors import UsageError
-from omnisyn.inference.listeners import Note, Progress, labelled, unheard, unwatched
+from omnisyn.listeners import Note, Progress, labelled, unheard, unwatched
 
 if TYPE_CHECKING:
     import numpy as np
@@ -205,7 +205,7 @@ def simulate(
     Returns:
         The folders of the sites; for `example` the files.
     """
-    from omnisyn.inference.device import choose_device
+    from omnisyn.models.device import choose_device
     from omnisyn.simulate.cohort import load_cohort, simulate_cohort
     from omnisyn.simulate.example import write_example
 
@@ -259,7 +259,7 @@ def prepare(
         scanner=scanner,
         hospital=hospital,
         overwrite=overwrite,
-        progress=lambda patient, number, count: progress(number - 1, count, patient),
+        progress=progress,
     )
     if summary.ignored:
         note(f"passed over: {', '.join(summary.ignored)}")
@@ -330,10 +330,9 @@ def list_models() -> list[dict[str, Any]]:
 
 def show_model(name: str | Path, cache_dir: Path | None = None) -> dict[str, Any]:
     """The card of weights by name, path or `hf-hub:ORG/NAME`."""
-    from omnisyn.models.card import read_card
-    from omnisyn.models.weights import find_weights
+    from omnisyn.models.weights import load_card
 
-    return read_card(find_weights(name, cache_dir)).model_dump(mode="json")
+    return load_card(name, cache_dir).model_dump(mode="json")
 
 
 def verify_models(

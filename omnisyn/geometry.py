@@ -110,6 +110,11 @@ class Geometry:
             np.abs(self.corners() - other.corners()).max() <= tolerance_mm
         )
 
+    def indices_from(self, other: "Geometry") -> Affine:
+        """4×4: voxel index on the other grid to the (fractional) voxel index here."""
+        mapping: Affine = np.linalg.inv(self.affine) @ other.affine
+        return mapping
+
     def to_slices(self, voxels: NDArray[Any]) -> NDArray[Any]:
         """An array on this grid, in file order, as a new array (slices, rows, columns)."""
         if voxels.shape != self.shape:

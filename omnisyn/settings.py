@@ -35,7 +35,9 @@ def parse(
     try:
         return model.model_validate(dict(mapping))
     except ValidationError as error:
-        first = error.errors()[0]
+        faults = error.errors()
+        # A misspelt key is also a missing one; its spelling is what helps.
+        first = next((fault for fault in faults if fault["type"] == "extra_forbidden"), faults[0])
         key = ".".join(str(part) for part in first["loc"]) or "(top level)"
         if first["type"] == "extra_forbidden":
             known = _known_keys(model)

@@ -135,6 +135,14 @@ def test_corners_are_the_places_of_the_outermost_voxels():
     }
 
 
+def test_indices_of_another_grid_lead_to_the_same_place():
+    here = Geometry.axial((5, 6, 7), (3.0, 1.0, 0.5))
+    there = Geometry.axial((4, 9, 8), (2.0, 0.7, 0.9), (4.0, 5.0, -6.0))
+    index = np.array([3.0, 2.0, 1.0, 1.0])
+
+    assert here.affine @ (here.indices_from(there) @ index) == pytest.approx(there.affine @ index)
+
+
 def test_grids_match_within_the_tolerance_only():
     affine = affine_of(((0, 1, 2), (1, 1, 1)))
     nudged = affine.copy()

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, TextIO
 
-Progress = Callable[[int, int, str], None]
+from omnisyn.listeners import Progress, unwatched
 
 
 class Console:
@@ -64,7 +64,7 @@ class Console:
     def progress(self) -> Iterator[Progress]:
         """A progress bar on a terminal, and nothing anywhere else."""
         if self.verbosity < 0 or not sys.stderr.isatty():
-            yield _silent
+            yield unwatched
             return
         from rich.console import Console as RichConsole
         from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
@@ -90,10 +90,6 @@ class Console:
                 bars.update(task, completed=done, total=total, description=what)
 
             yield advance
-
-
-def _silent(done: int, total: int, what: str) -> None:
-    """Progress that nobody watches."""
 
 
 def _one_line(text: str) -> str:

@@ -109,7 +109,7 @@ def _known(fault: Exception) -> OmnisynError | None:
             "out of memory", remedy="close other programs, or try --device cpu or fewer targets"
         )
     if isinstance(fault, (ConnectionError, TimeoutError)):
-        return ResourceError("the network did not answer", why=str(fault))
+        return ResourceError("the network did not answer", why=str(fault), remedy="try again later")
     if isinstance(fault, OSError) and fault.strerror:
         name = os.path.basename(os.fsdecode(fault.filename)) if fault.filename else None
         return ResourceError(fault.strerror.lower(), where=name)

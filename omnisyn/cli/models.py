@@ -77,5 +77,7 @@ def verify(
     if json:
         console.json(verified)
         return
+    if not verified:
+        console.note("this installation ships no weights")
     for entry in verified:
         console.result(f"{entry['name']}: whole (sha256 {entry['sha256']})")

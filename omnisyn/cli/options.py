@@ -42,10 +42,15 @@ def _take_defaults_from(ctx: typer.Context, path: Path | None) -> Path | None:
         table = tomllib.loads(path.read_text(encoding="utf-8"))
     except OSError as fault:
         raise InputError(
-            "cannot read the config file", where=path.name, why=fault.strerror
+            "cannot read the config file",
+            where=path.name,
+            why=fault.strerror,
+            remedy="check --config",
         ) from fault
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as fault:
-        raise InputError("the config file is not TOML", where=path.name, why=str(fault)) from fault
+        raise InputError(
+            "the config file is not TOML", where=path.name, why=str(fault), remedy="mend it"
+        ) from fault
     parameters = {name: p for p in ctx.command.params for name in _spellings(p)}
     defaults: dict[str, Any] = {}
     for key, value in table.items():

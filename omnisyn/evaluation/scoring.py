@@ -22,6 +22,7 @@ from omnisyn.evaluation.results import (
     Row,
     SiteScores,
 )
+from omnisyn.listeners import Progress, unwatched
 from omnisyn.studies.patient import Patient
 from omnisyn.studies.site import Site
 from omnisyn.studies.study import Study
@@ -30,9 +31,6 @@ from omnisyn.volumes.volume import Volume
 
 Predict = Callable[[Mapping[str, Volume], str], NDArray[np.floating]]
 """(source contrast → volume, target contrast) → the target (slices, rows, columns) in [0, 1]."""
-
-Progress = Callable[[int, int, str], None]
-"""Called with the cases done, the cases in all, and what is being done."""
 
 REGIONS = ("tumour", "lesions")
 
@@ -61,21 +59,19 @@ def evaluate_site(
     predict: Predict | PredictionFolder,
     *,
     several_sources: bool = False,
-    training: Sequence[Patient] = (),
-    fail_fast: bool = False,
-    progress: Progress | None = None,
+    progress: Progress = unwatched,
 ) -> SiteScores:
     """Score a site's patients in every direction among their contrasts.
+
+    The blind curves are fitted on the site's training patients where it has some (`split` is
+    `train` in patients.tsv), else on its other patients; never on the patient that is scored.
 
     Args:
         site: a site on disk.
         predict: a model, or a folder of anybody's predictions; of a folder, the directions are
             scored that it holds for at least one patient.
         several_sources: score "all others → X" too.
-        training: patients on whom the blind curves are fitted; without any, leave-one-out on the
-            site.
-        fail_fast: raise the first failure instead of counting it.
-        progress: called as the work goes on.
+        progress: hears the cases done, the cases in all, and what is being done.
 
     Raises:
         InputError: the site cannot be listed, or the folder of predictions holds none for it.
@@ -90,19 +86,20 @@ def evaluate_site(
     desk = _Desk(
         site=site,
         predict=predict,
-        progress=progress or _silent,
-        fail_fast=fail_fast,
+        progress=progress,
         steps=2 * sum(len(found) for found in plan.values()),
     )
     readable = desk.measure(patients, plan)
-    fitted_on = desk.measure_training(training, plan) if training else readable
+    learned = [
+        (patient, sums) for patient, sums in readable if patient.tags.get("split") == "train"
+    ]
     for patient, _ in readable:
         others = {
-            direction: _sums_without(subject_of(patient), direction, fitted_on)
+            direction: _sums_without(subject_of(patient), direction, learned or readable)
             for direction in plan[patient.identifier]
         }
         desk.score(patient, others)
-    return desk.close(training)
+    return desk.close(len(learned))
 
 
 def subject_of(patient: Patient) -> str:
@@ -131,7 +128,6 @@ class _Desk:
     site: Site
     predict: Predict | PredictionFolder
     progress: Progress
-    fail_fast: bool
     steps: int
     done: int = 0
     rows: list[Row] = field(default_factory=list)
@@ -156,20 +152,6 @@ class _Desk:
                 self.fail(patient.identifier, None, error)
                 self.step(len(directions), f"{patient.identifier}: failed")
             self.step(len(directions), f"{patient.identifier}: intensities")
-        return measured
-
-    def measure_training(
-        self, patients: Sequence[Patient], plan: Mapping[str, Sequence[Direction]]
-    ) -> Measured:
-        """Curve sums of the training patients; a fault among them is a fault of this call."""
-        wanted = sorted({direction for found in plan.values() for direction in found}, key=str)
-        measured: Measured = []
-        for patient in patients:
-            present = set(patient.contrasts())
-            directions = [direction for direction in wanted if direction.contrasts <= present]
-            if directions:
-                self.step(0, f"{patient.label}: intensities")
-                measured.append((patient, _curve_sums(patient, directions)))
         return measured
 
     def score(self, patient: Patient, others: Mapping[Direction, Sums]) -> None:
@@ -238,8 +220,6 @@ class _Desk:
             self.examples[direction.name] = _example(study, direction, index, images)
 
     def fail(self, patient: str, direction: Direction | None, error: Exception) -> None:
-        if self.fail_fast:
-            raise error
         name = direction.name if direction else None
         reason = str(error)
         if not isinstance(error, OmnisynError):
@@ -251,13 +231,10 @@ class _Desk:
         self.done += count
         self.progress(min(self.done, self.steps), self.steps, text)
 
-    def close(self, training: Sequence[Patient]) -> SiteScores:
+    def close(self, learned: int) -> SiteScores:
         settings = self.site.settings
-        if training:
-            sites = sorted({patient.site for patient in training})
-            fitted_on = f"{len(training)} training patients of {', '.join(sites)}"
-        else:
-            fitted_on = "the site's other patients (leave-one-out)"
+        others = f"{learned} training patients" if learned else "other patients"
+        fitted_on = f"the site's {others} (leave-one-out)"
         return SiteScores(
             site=self.site.name,
             role=settings.role,
@@ -308,7 +285,3 @@ def _example(
         name: np.clip(np.asarray(image[index], np.float32), 0, 1) for name, image in images.items()
     }
     return Example(study.site, study.patient, direction.name, index, row / column, clipped)
-
-
-def _silent(done: int, steps: int, text: str) -> None:
-    """Progress that nobody watches."""

@@ -8,7 +8,6 @@ from pathlib import Path
 
 from omnisyn.contrasts import contrast
 from omnisyn.errors import InputError, ModelError, OmnisynError, PartialFailure, UsageError
-from omnisyn.inference.listeners import Note, Progress, labelled, unheard, unwatched
 from omnisyn.inference.loading import read_patient
 from omnisyn.inference.patients import PatientSources, find_patients, is_dicom_folder
 from omnisyn.inference.request import LoadedPatient, Output, Request
@@ -20,6 +19,7 @@ from omnisyn.inference.writing import (
     volume_path,
     write_synthesis,
 )
+from omnisyn.listeners import Note, Progress, labelled, unheard, unwatched
 
 
 def check_request(items: Sequence[str | Path], request: Request) -> list[PatientSources]:
@@ -116,7 +116,10 @@ def synthesize_patient(
     targets = synthesizer.targets(request.targets, list(patient.sources))
     if not targets:
         raise InputError(
-            "there is nothing left to make", where=patient.name, why="every target is a source"
+            "there is nothing left to make",
+            where=patient.name,
+            why="every target is a source",
+            remedy="leave a source out",
         )
     paths = {name: volume_path(patient, request, name) for name in targets}
     for path in paths.values():

@@ -9,9 +9,9 @@ import torch
 
 from omnisyn import paths
 from omnisyn.errors import ModelError
-from omnisyn.inference.device import choose_device
-from omnisyn.inference.listeners import unheard
 from omnisyn.inference.sidecar import versions
+from omnisyn.listeners import unheard
+from omnisyn.models.device import choose_device
 from omnisyn.models.weights import list_weights, verify_weights
 
 WHOLE = "whole"

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from omnisyn.contrasts import NAMES, contrast, guess_contrast
 from omnisyn.errors import InputError
-from omnisyn.inference.listeners import Note, unheard
 from omnisyn.inference.patients import PatientSources
 from omnisyn.inference.request import LoadedPatient, Request
+from omnisyn.listeners import Note, unheard
 from omnisyn.volumes.read import read_volume
 from omnisyn.volumes.volume import Volume
 

@@ -16,6 +16,7 @@ from pathlib import Path
 from omnisyn.contrasts import CONTRASTS, Contrast, contrast, guess_contrast
 from omnisyn.errors import InputError, UsageError
 from omnisyn.inference.naming import without_contrast
+from omnisyn.volumes.file_bytes import DICOM_START_BYTES, looks_like_dicom
 from omnisyn.volumes.read import read_sidecar
 
 _NIFTI_SUFFIXES = (".nii.gz", ".nii")
@@ -112,8 +113,8 @@ def is_dicom_folder(folder: Path) -> bool:
         if entry.name.lower().endswith((*_NIFTI_SUFFIXES, ".json", ".tsv", ".toml", ".txt")):
             continue
         with entry.open("rb") as file:
-            start = file.read(132)
-        if start[128:132] == b"DICM" or start[:2] in (b"\x08\x00", b"\x02\x00"):
+            start = file.read(DICOM_START_BYTES)
+        if looks_like_dicom(start):
             return True
         looked += 1
         if looked == 8:

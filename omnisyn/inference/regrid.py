@@ -73,9 +73,8 @@ def resample(
     Returns:
         float32, shape `onto.shape`, file order.
     """
-    onto_to_here = np.linalg.inv(geometry.affine) @ onto.affine
     resampled: NDArray[np.float32] = ndimage.affine_transform(
-        voxels, onto_to_here, output_shape=onto.shape, order=1, output=np.float32
+        voxels, geometry.indices_from(onto), output_shape=onto.shape, order=1, output=np.float32
     )
     return resampled
 
@@ -84,7 +83,7 @@ def overlap_fraction(geometry: Geometry, onto: Geometry) -> float:
     """The part of `onto`'s voxel centres that lie inside `geometry`, on a coarse sample."""
     axes = [np.linspace(0, extent - 1, min(extent, 24)) for extent in onto.shape]
     centres = np.stack(np.meshgrid(*axes, indexing="ij"), axis=-1).reshape(-1, 3)
-    onto_to_here = np.linalg.inv(geometry.affine) @ onto.affine
+    onto_to_here = geometry.indices_from(onto)
     there = centres @ onto_to_here[:3, :3].T + onto_to_here[:3, 3]
     inside = (there > -0.5) & (there < np.array(geometry.shape) - 0.5)
     return float(inside.all(axis=1).mean())

@@ -12,10 +12,10 @@ from numpy.typing import NDArray
 
 from omnisyn.contrasts import NAMES, contrast
 from omnisyn.errors import ModelError, ResourceError, UsageError
-from omnisyn.inference.device import choose_device, choose_precision
-from omnisyn.inference.listeners import Note, Progress, unheard, unwatched
 from omnisyn.inference.regrid import onto_first_grid
 from omnisyn.inference.sidecar import ModelIdentity
+from omnisyn.listeners import Note, Progress, unheard, unwatched
+from omnisyn.models.device import choose_device, choose_precision
 from omnisyn.models.generator import Generator
 from omnisyn.models.weights import load_weights
 from omnisyn.volumes.normalize import scale

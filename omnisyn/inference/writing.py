@@ -11,13 +11,18 @@ from numpy.typing import NDArray
 
 from omnisyn.contrasts import contrast
 from omnisyn.errors import InputError
-from omnisyn.inference.listeners import Note
 from omnisyn.inference.naming import synthetic_stem
 from omnisyn.inference.preview import preview_png
 from omnisyn.inference.regrid import onto_first_grid
 from omnisyn.inference.request import LoadedPatient, Output, Request
 from omnisyn.inference.sidecar import ModelIdentity, dataset_description, synthesis_sidecar
-from omnisyn.volumes.atomic import resource_error, write_bytes_atomic, write_json_atomic
+from omnisyn.listeners import Note
+from omnisyn.volumes.atomic import (
+    refuse_existing,
+    resource_error,
+    write_bytes_atomic,
+    write_json_atomic,
+)
 from omnisyn.volumes.normalize import scale, scale_divisor
 from omnisyn.volumes.volume import Volume
 from omnisyn.volumes.write import sidecar_path, write_volume
@@ -40,15 +45,8 @@ def refuse_unfit_output(path: Path, patient: LoadedPatient, request: Request) ->
         raise InputError(
             "the output would replace a source", where=path.name, remedy="choose another --output"
         )
-    if request.overwrite:
-        return
     for file in (path, sidecar_path(path), *([_picture_path(path)] if request.preview else ())):
-        if file.exists():
-            raise InputError(
-                "the output exists already",
-                where=file.name,
-                remedy="choose another --output, or replace it with --overwrite",
-            )
+        refuse_existing(file, overwrite=request.overwrite)
 
 
 def write_synthesis(

@@ -76,9 +76,18 @@ def read_card(path: Path) -> WeightCard:
             remedy="weights come as NAME.safetensors with NAME.json beside; copy both",
         ) from None
     except (OSError, ValueError) as error:
-        raise ModelError("the card cannot be read", where=path.name, why=str(error)) from error
+        raise ModelError(
+            "the card cannot be read",
+            where=path.name,
+            why=str(error),
+            remedy="copy or fetch it again",
+        ) from error
     if not isinstance(content, dict):
-        raise ModelError("this is no card of weights", where=path.name)
+        raise ModelError(
+            "this is no card of weights",
+            where=path.name,
+            remedy="copy or fetch file and card again",
+        )
     try:
         return parse(WeightCard, content, where=path.name)
     except InputError as error:

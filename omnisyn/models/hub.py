@@ -6,7 +6,8 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
-from omnisyn.errors import ModelError, UsageError
+from omnisyn.errors import ModelError, ResourceError, UsageError
+from omnisyn.paths import chosen_cache
 
 PREFIX = "hf-hub:"
 
@@ -36,22 +37,37 @@ def fetch_from_hub(address: str, patterns: Sequence[str], cache: Path | None = N
     """The local folder with those files of the model that match `patterns`.
 
     What is in the cache already is not fetched again; with HF_HUB_OFFLINE set no socket is opened.
-    `cache` None leaves the place to the Hugging Face variables. Raises UsageError for a malformed
-    address, ModelError when the model cannot be had.
+    The place is `cache`, else OMNISYN_CACHE, else that of the Hugging Face variables.
+
+    Raises:
+        UsageError: a malformed address.
+        ResourceError: the network does not answer.
+        ModelError: there is no such model.
     """
     repository, revision = parse_hub_address(address)
     from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import LocalEntryNotFoundError
 
     try:
         folder = snapshot_download(
-            repository, revision=revision, allow_patterns=list(patterns), cache_dir=cache
+            repository,
+            revision=revision,
+            allow_patterns=list(patterns),
+            cache_dir=chosen_cache(cache),
         )
+    except (ConnectionError, TimeoutError, LocalEntryNotFoundError) as error:
+        raise ResourceError(
+            "the hub cannot be reached",
+            where=address,
+            why=f"{type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''}",
+            remedy="check the network and HF_HUB_OFFLINE, or give a local path",
+        ) from error
     except Exception as error:
         # The hub's client raises a dozen classes, of its own and of its network library.
         raise ModelError(
             "the model cannot be fetched from the hub",
             where=address,
             why=f"{type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''}",
-            remedy="check the name, the revision and the network, or give a local path",
+            remedy="check the name and the revision, or give a local path",
         ) from error
     return Path(folder)

@@ -106,7 +106,12 @@ def parse_tensors(content: bytes, where: str) -> dict[str, torch.Tensor]:
     try:
         tensors: dict[str, torch.Tensor] = safetensors.torch.load(content)
     except (safetensors.SafetensorError, ValueError, KeyError) as error:
-        raise ModelError("this is no safetensors file", where=where, why=str(error)) from error
+        raise ModelError(
+            "this is no safetensors file",
+            where=where,
+            why=str(error),
+            remedy="copy or fetch it again",
+        ) from error
     return tensors
 
 

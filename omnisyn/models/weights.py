@@ -46,7 +46,9 @@ def save_weights(
         ResourceError: the disk refuses.
     """
     if path.suffix != ".safetensors":
-        raise ModelError("weights are saved as .safetensors", where=path.name)
+        raise ModelError(
+            "weights are saved as .safetensors", where=path.name, remedy="end the name so"
+        )
     seal = write_tensors(path, generator.state_dict(), precision)
     card = WeightCard(
         **description.model_dump(include=set(CardDescription.model_fields)),

@@ -21,10 +21,6 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-FAT_LEFT_AFTER_SATURATION = 0.17
-"""Share of the fat signal that ideal spectral saturation leaves: the olefinic, glycerol and water-
-side peaks of the fat spectrum, and the tails of the main one."""
-
 
 @dataclass(frozen=True)
 class Agent:
@@ -93,11 +89,6 @@ def inversion_recovery(
         1 - 2 * torch.exp(-inversion_time / t1) + torch.exp(-(repetition_time - last_echo) / t1)
     )
     return proton_density * recovery * torch.exp(-echo_time / t2)
-
-
-def nulling_inversion_time(t1: float, repetition_time: float, last_echo: float) -> float:
-    """The inversion time in ms that nulls ``t1``: ``T1 ln(2 / (1 + exp(-(TR - TE_last)/T1)))``."""
-    return t1 * math.log(2 / (1 + math.exp(-(repetition_time - last_echo) / t1)))
 
 
 def spoiled_gradient_echo(

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 
 from omnisyn.contrasts import NAMES
 from omnisyn.errors import InputError
+from omnisyn.listeners import Progress, unwatched
 from omnisyn.settings import Settings, parse
 from omnisyn.studies.site import Patient, Site
 from omnisyn.volumes.atomic import (
@@ -32,9 +33,6 @@ from omnisyn.volumes.normalize import MINIMUM_HEAD_FRACTION, head_fraction, head
 
 CACHE_FORMAT = 1
 INDEX_FILE = "index.json"
-
-Progress = Callable[[str, int, int], None]
-"""Called with a patient's identifier, its number from 1, and how many there are."""
 
 
 class SourceFile(Settings):
@@ -102,7 +100,7 @@ class SiteCache:
     arrays: Mapping[str, NDArray[np.float16]]
 
 
-def build_cache(site: Site, progress: Progress | None = None) -> CacheIndex:
+def build_cache(site: Site, progress: Progress = unwatched) -> CacheIndex:
     """Reads, scales and caches all patients of a site, replacing an older cache.
 
     Raises:
@@ -113,9 +111,8 @@ def build_cache(site: Site, progress: Progress | None = None) -> CacheIndex:
     patients = site.patients()
     entries: list[CachedPatient] = []
     with atomic_directory(site.cache, overwrite=True) as folder:
-        for number, patient in enumerate(patients, start=1):
-            if progress is not None:
-                progress(patient.identifier, number, len(patients))
+        for done, patient in enumerate(patients):
+            progress(done, len(patients), patient.identifier)
             entries.append(_cache_patient(patient, folder))
         index = CacheIndex(format=CACHE_FORMAT, site=site.name, patients=tuple(entries))
         write_json_atomic(folder / INDEX_FILE, index.model_dump(mode="json"))

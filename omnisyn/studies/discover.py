@@ -82,12 +82,7 @@ def find_patients(source: Path) -> Found:
             same contrast of one patient.
         ResourceError: a folder cannot be listed.
     """
-    if not source.is_dir():
-        raise InputError(
-            "the source is no folder",
-            where=source.name,
-            remedy="give a folder of patients or a site",
-        )
+    require_folder(source)
     patients: dict[str, FoundPatient] = {}
     ignored: list[str] = []
     try:
@@ -124,6 +119,20 @@ def find_patients(source: Path) -> Found:
         ordered = {name: patient.contrasts[name] for name in NAMES if name in patient.contrasts}
         patient.contrasts = ordered
     return Found(tuple(kept), tuple(sorted(ignored)))
+
+
+def require_folder(source: Path) -> None:
+    """Refuses a source that is missing or a file.
+
+    Raises:
+        InputError: see above.
+    """
+    if not source.is_dir():
+        raise InputError(
+            "the source is no folder" if source.exists() else "there is no such folder",
+            where=source.name,
+            remedy="give a folder of patients or a site",
+        )
 
 
 def _nifti_files(folder: Path, levels: int) -> Iterator[Path]:

@@ -12,9 +12,10 @@ from isal import isal_zlib
 
 from omnisyn.contrasts import NAMES
 from omnisyn.errors import InputError, UsageError
+from omnisyn.listeners import Progress, unwatched
 from omnisyn.settings import parse
-from omnisyn.studies.cache_files import CacheIndex, Progress, build_cache
-from omnisyn.studies.discover import Found, FoundPatient, find_patients
+from omnisyn.studies.cache_files import CacheIndex, build_cache
+from omnisyn.studies.discover import Found, FoundPatient, find_patients, require_folder
 from omnisyn.studies.patients_table import (
     IDENTIFIER,
     check_identifier,
@@ -85,7 +86,7 @@ def prepare(
     hospital: str | None = None,
     description: str | None = None,
     overwrite: bool = False,
-    progress: Progress | None = None,
+    progress: Progress = unwatched,
 ) -> PrepareSummary:
     """Makes a site of aligned NIfTI files, or the slice cache of a site that is there.
 
@@ -112,6 +113,7 @@ def prepare(
             unfit site name, or an existing ``out``.
         ResourceError: the disk is full or read-only.
     """
+    require_folder(source)
     properties = {
         "role": role,
         "scanner": scanner,

@@ -16,6 +16,7 @@ from torch.nn import functional
 
 from omnisyn.contrasts import NAMES
 from omnisyn.errors import ModelError, UsageError
+from omnisyn.listeners import Note
 from omnisyn.models.clip.model import TextImageModel, build_clip
 from omnisyn.studies.slices import SliceBatch, SliceSource
 from omnisyn.training.artefacts import (
@@ -32,7 +33,7 @@ from omnisyn.training.objectives import (
 )
 from omnisyn.training.pretrain import present_images
 from omnisyn.training.recipe import AlignSettings, Recipe
-from omnisyn.training.run import RunOptions, RunResult, Say, named_runs, say_to_stderr
+from omnisyn.training.run import RunOptions, RunResult, named_runs, say_to_stderr
 from omnisyn.training.session import Beginning, run_stage
 from omnisyn.training.stage import Row, TrainingStage, Validation, mean, scheduled_rate
 
@@ -42,7 +43,7 @@ _VALIDATION_IMAGES = 64
 def align(
     options: RunOptions | None = None,
     source: SliceSource | None = None,
-    say: Say = say_to_stderr,
+    say: Note = say_to_stderr,
 ) -> RunResult:
     """Train the text-image model; `final/` then holds it and the generator's target vectors.
 
@@ -200,7 +201,9 @@ def _find_starts(recipe: Recipe, options: RunOptions) -> tuple[str, ...]:
             remedy="give an align run to --init, or weights to --clip-weights",
         )
     if runs and options.clip_weights is not None:
-        raise UsageError("give an align run to start from or CLIP weights, not both")
+        raise UsageError(
+            "both an align run and CLIP weights are given to start from", remedy="give one"
+        )
     return options.init
 
 

@@ -12,12 +12,13 @@ from torch import Tensor
 
 from omnisyn.contrasts import CONTRASTS
 from omnisyn.errors import ModelError
+from omnisyn.models.backbone import ModelSettings
 from omnisyn.models.card import CardDescription
 from omnisyn.models.clip.model import TextImageModel
 from omnisyn.models.clip.store import load_clip, save_clip
 from omnisyn.models.generator import PROMPTS, Generator
 from omnisyn.models.tensor_file import FileSeal, fill_module, write_tensors
-from omnisyn.models.weights import save_weights
+from omnisyn.models.weights import LoadedWeights, load_weights, save_weights
 from omnisyn.training.checkpoints import read_tensors
 from omnisyn.volumes.atomic import write_json_atomic
 
@@ -137,6 +138,23 @@ def read_target_vectors(folder: Path, generator: Generator) -> dict[str, Any]:
         )
     generator.set_target_vectors(vectors)
     return dict(record["card"])
+
+
+def read_weights(source: str, wanted: ModelSettings) -> LoadedWeights:
+    """A whole generator to go on from, by name or path.
+
+    Raises:
+        ModelError: it is missing, damaged, or another network than `wanted`.
+    """
+    loaded = load_weights(source)
+    if loaded.generator.settings != wanted:
+        raise ModelError(
+            "the weights belong to another network",
+            where=Path(source).name,
+            why=f"they are for {loaded.generator.settings}, the recipe asks for {wanted}",
+            remedy="use the recipe that they were trained with",
+        )
+    return loaded
 
 
 def write_generator(folder: Path, generator: Generator, card: RunCard) -> None:

@@ -5,11 +5,10 @@ moving average, the optimizer) and `state.json`, which says the step, the number
 run needs, and the size and SHA-256 of every file beside it. Nothing is pickled.
 """
 
-import hashlib
 import json
 import re
 import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,7 +17,8 @@ import torch
 from torch import Tensor
 
 from omnisyn.errors import ModelError
-from omnisyn.models.tensor_file import FileSeal, parse_tensors, write_tensors
+from omnisyn.listeners import Note
+from omnisyn.models.tensor_file import FileSeal, parse_tensors, read_sealed, write_tensors
 from omnisyn.volumes.atomic import atomic_directory, write_json_atomic
 
 FORMAT = 1
@@ -45,23 +45,9 @@ def read_tensors(path: Path, seal: FileSeal) -> dict[str, Tensor]:
 
     Raises:
         ModelError: the file is missing, or not the one that `seal` describes.
+        ResourceError: it cannot be read.
     """
-    try:
-        content = path.read_bytes()
-    except OSError as error:
-        raise ModelError(
-            "a file of tensors cannot be read", where=_place(path), why=error.strerror
-        ) from error
-    found = FileSeal(hashlib.sha256(content).hexdigest(), len(content))
-    if found != seal:
-        raise ModelError(
-            "a file of tensors is damaged",
-            where=_place(path),
-            why=f"it has {found.size} bytes of {seal.size}"
-            if found.size != seal.size
-            else "its SHA-256 has changed",
-        )
-    return parse_tensors(content, _place(path))
+    return parse_tensors(read_sealed(path, seal), _place(path))
 
 
 def save_checkpoint(folder: Path, checkpoint: Checkpoint, keep: int) -> Path:
@@ -129,7 +115,7 @@ def load_checkpoint(path: Path) -> Checkpoint:
     return Checkpoint(int(step), tensors, state)
 
 
-def load_newest_checkpoint(folder: Path, say: Callable[[str], None]) -> Checkpoint | None:
+def load_newest_checkpoint(folder: Path, say: Note) -> Checkpoint | None:
     """The newest readable checkpoint below `folder`, or None where there is none at all.
 
     A damaged one is passed over, and `say` hears of it.
@@ -143,7 +129,7 @@ def load_newest_checkpoint(folder: Path, say: Callable[[str], None]) -> Checkpoi
             return load_checkpoint(path)
         except ModelError as error:
             damaged.append(path.name)
-            say(f"{error}; falling back to the checkpoint before it")
+            say(f"{path.name}: {error.what}; falling back to the checkpoint before it")
     if damaged:
         raise ModelError(
             "no checkpoint of the run can be read",

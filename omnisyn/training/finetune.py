@@ -8,15 +8,16 @@ from torch import Tensor, nn
 
 from omnisyn.contrasts import NAMES
 from omnisyn.errors import ModelError
+from omnisyn.listeners import Note
 from omnisyn.models.clip.model import TextImageModel
 from omnisyn.models.generator import Generator, build_generator
-from omnisyn.models.weights import load_weights
 from omnisyn.studies.slices import SliceBatch, SliceSource
 from omnisyn.training.artefacts import (
     RunCard,
     read_encoder,
     read_target_vectors,
     read_text_image,
+    read_weights,
     write_generator,
 )
 from omnisyn.training.directions import draw_directions
@@ -32,7 +33,6 @@ from omnisyn.training.run import (
     RunFolder,
     RunOptions,
     RunResult,
-    Say,
     named_runs,
     named_weights,
     newest_finished_run,
@@ -46,7 +46,7 @@ from omnisyn.training.validation import direction_rows, summarize_directions
 def finetune(
     options: RunOptions | None = None,
     source: SliceSource | None = None,
-    say: Say = say_to_stderr,
+    say: Note = say_to_stderr,
 ) -> RunResult:
     """Train the generator; `final/` then holds it whole, as `models/weights.py` reads it.
 
@@ -192,14 +192,8 @@ def _build(beginning: Beginning) -> Finetuning:
     before: dict[str, object] = {}
     clip = None
     if weights is not None:
-        loaded = load_weights(weights)
+        loaded = read_weights(weights, recipe.model)
         generator = loaded.generator
-        if generator.settings != recipe.model:
-            raise ModelError(
-                "the weights belong to another network",
-                where=Path(weights).name,
-                why=f"they are for {generator.settings}, the recipe asks for {recipe.model}",
-            )
         before |= loaded.card.stages | {"weights": {"sha256": loaded.sha256}}
     else:
         generator = build_generator(recipe.model, seed=beginning.options.seed)

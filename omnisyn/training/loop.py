@@ -19,6 +19,7 @@ from accelerate.utils import gather_object
 from torch import Tensor
 
 from omnisyn.errors import ModelError
+from omnisyn.listeners import Note
 from omnisyn.models.tensor_file import fill_module, parse_tensors, write_tensors
 from omnisyn.studies.slices import SliceBatch, SliceSource
 from omnisyn.training.average import AveragedWeights
@@ -33,7 +34,7 @@ from omnisyn.training.checkpoints import (
 from omnisyn.training.determinism import repeatable_arithmetic, step_randomness
 from omnisyn.training.memory import keep_freed_memory
 from omnisyn.training.progress import MetricsLog, ProgressBar
-from omnisyn.training.run import RunFolder, RunOptions, Say
+from omnisyn.training.run import RunFolder, RunOptions
 from omnisyn.training.signals import StopRequests
 from omnisyn.training.stage import Row, TrainingStage
 from omnisyn.volumes.atomic import resource_error
@@ -69,7 +70,7 @@ class Loop:
         run: RunFolder,
         options: RunOptions,
         accelerator: Accelerator,
-        say: Say,
+        say: Note,
     ) -> None:
         self.stage, self.source, self.run = stage, source, run
         self.options, self.accelerator, self.say = options, accelerator, say

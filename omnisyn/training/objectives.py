@@ -13,9 +13,10 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from omnisyn.volumes.normalize import HEAD_THRESHOLD
+
 SSIM_RADIUS = 5
 SSIM_SIGMA = 1.5
-HEAD_THRESHOLD = 0.05
 
 
 def same_slice_pairs(slices: Tensor) -> tuple[Tensor, Tensor]:

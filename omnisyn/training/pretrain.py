@@ -6,17 +6,16 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from omnisyn.errors import ModelError, UsageError
+from omnisyn.errors import UsageError
+from omnisyn.listeners import Note
 from omnisyn.models.generator import Generator, build_generator
-from omnisyn.models.weights import load_weights
 from omnisyn.studies.slices import SliceBatch, SliceSource
-from omnisyn.training.artefacts import RunCard, read_encoder, write_encoder
+from omnisyn.training.artefacts import RunCard, read_encoder, read_weights, write_encoder
 from omnisyn.training.objectives import feature_alignment, info_nce, retrieval_accuracy
 from omnisyn.training.recipe import PretrainSettings, Recipe
 from omnisyn.training.run import (
     RunOptions,
     RunResult,
-    Say,
     named_runs,
     named_weights,
     say_to_stderr,
@@ -30,7 +29,7 @@ _VALIDATION_IMAGES = 32
 def pretrain(
     options: RunOptions | None = None,
     source: SliceSource | None = None,
-    say: Say = say_to_stderr,
+    say: Note = say_to_stderr,
 ) -> RunResult:
     """Train the encoder; `final/` then holds it.
 
@@ -127,12 +126,5 @@ def _build(beginning: Beginning) -> Pretraining:
         read_encoder(run.final, generator)
     weights = named_weights(options)
     if weights is not None:
-        loaded = load_weights(weights).generator
-        if loaded.settings != recipe.model:
-            raise ModelError(
-                "the weights belong to another network",
-                where=Path(weights).name,
-                why=f"they are for {loaded.settings}, the recipe asks for {recipe.model}",
-            )
-        generator = loaded
+        generator = read_weights(weights, recipe.model).generator
     return Pretraining(generator, recipe.pretrain)

@@ -12,18 +12,18 @@ import json
 import os
 import re
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal
 
 from omnisyn.errors import InputError, ModelError, UsageError
+from omnisyn.listeners import Note
 from omnisyn.settings import Settings, dump_toml, load_toml
 from omnisyn.training.recipe import STAGES, Recipe, Stage
 from omnisyn.volumes.atomic import write_json_atomic, write_text_atomic
 
-Say = Callable[[str], None]
 _LENGTHS = ("steps", "save_every", "keep_checkpoints", "log_every")
 Precision = Literal["float32", "bfloat16", "float16"]
 
@@ -245,7 +245,9 @@ def named_runs(options: RunOptions) -> dict[Stage, RunFolder]:
                 remedy=f"resume it first: omnisyn {stage} --resume {text}",
             )
         if stage in named:
-            raise UsageError(f"two {stage} runs are given to start from", where=run.name)
+            raise UsageError(
+                f"two {stage} runs are given to start from", where=run.name, remedy="give one"
+            )
         named[stage] = run
     return named
 
@@ -258,11 +260,11 @@ def named_weights(options: RunOptions) -> str | None:
     """
     others = [text for text in options.init if RunFolder(Path(text)).record() == {}]
     if len(others) > 1:
-        raise UsageError("more than one set of weights is given to start from")
+        raise UsageError("more than one set of weights is given to start from", remedy="give one")
     return others[0] if others else None
 
 
-def choose_run(options: RunOptions, config: RunConfig, say: Say) -> tuple[RunFolder, bool]:
+def choose_run(options: RunOptions, config: RunConfig, say: Note) -> tuple[RunFolder, bool]:
     """The folder to run in, and whether the run goes on from its checkpoints. A new run's folder
     is not made yet.
 
@@ -298,7 +300,7 @@ def choose_run(options: RunOptions, config: RunConfig, say: Say) -> tuple[RunFol
     return RunFolder(root / _free_name(root, f"{config.stage}-{config.recipe.name}")), False
 
 
-def _continued(run: RunFolder, config: RunConfig, say: Say) -> tuple[RunFolder, bool]:
+def _continued(run: RunFolder, config: RunConfig, say: Note) -> tuple[RunFolder, bool]:
     """`run`, after a check that it has the settings of `config`; only its length may differ."""
     difference = _difference(run, config, but_length=True)
     if difference is not None:

@@ -7,12 +7,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import torch
 from accelerate import Accelerator
 from accelerate.state import AcceleratorState
 from accelerate.utils import DistributedDataParallelKwargs, broadcast_object_list
 
 from omnisyn.errors import InputError, UsageError
+from omnisyn.listeners import Note, unheard
+from omnisyn.models.device import choose_device
 from omnisyn.paths import data_root
 from omnisyn.simulate.cohort import load_cohort
 from omnisyn.simulate.stream import SimulatedSlices
@@ -27,7 +28,6 @@ from omnisyn.training.run import (
     RunFolder,
     RunOptions,
     RunResult,
-    Say,
     choose_run,
     say_to_stderr,
 )
@@ -52,7 +52,7 @@ class Beginning:
     recipe: Recipe
     options: RunOptions
     starts: tuple[str, ...]
-    say: Say
+    say: Note
 
 
 def run_stage(
@@ -61,7 +61,7 @@ def run_stage(
     build: Callable[[Beginning], TrainingStage],
     options: RunOptions,
     source: SliceSource | None = None,
-    say: Say = say_to_stderr,
+    say: Note = say_to_stderr,
 ) -> RunResult:
     """Run one stage from its options to its product.
 
@@ -127,18 +127,22 @@ def resolved_recipe(name: Stage, options: RunOptions) -> Recipe:
             changes["text_steps"] = min(recipe.align.text_steps, options.max_steps // 2)
     if options.objective is not None:
         if name != "align":
-            raise UsageError("an objective can be chosen for align only", where=name)
+            raise UsageError(
+                "an objective can be chosen for align only", where=name, remedy="leave it out"
+            )
         changes["objective"] = options.objective
     stage = recipe.stage(name).model_copy(update=changes)
     clip = recipe.clip
     if options.clip_weights is not None:
         if name != "align":
-            raise UsageError("CLIP weights can be given to align only", where=name)
+            raise UsageError(
+                "CLIP weights can be given to align only", where=name, remedy="leave them out"
+            )
         clip = clip.model_copy(update={"weights": options.clip_weights})
     return recipe.model_copy(update={name: stage, "clip": clip})
 
 
-def open_source(options: RunOptions, settings: StageSettings, say: Say) -> SliceSource:
+def open_source(options: RunOptions, settings: StageSettings, say: Note) -> SliceSource:
     """The slices to train on: the `train` sites of the data root, or the simulator itself.
 
     Raises:
@@ -174,12 +178,8 @@ def accelerator_for(options: RunOptions) -> Iterator[Accelerator]:
         UsageError: the device is unknown or not there.
     """
     device = options.device
-    if device != "auto" and device.split(":")[0] not in ("cpu", "cuda", "mps"):
-        raise UsageError(f"unknown device {device!r}", remedy="use auto, cpu, cuda, cuda:N or mps")
-    if device.startswith("cuda") and not torch.cuda.is_available():
-        raise UsageError(f"device {device} is not there", remedy="use --device cpu or auto")
-    if device == "mps" and not torch.backends.mps.is_available():
-        raise UsageError("device mps is not there", remedy="use --device cpu or auto")
+    if device != "auto":
+        choose_device(device, unheard)
     AcceleratorState._reset_state(reset_partial_state=False)
     with _chosen_device(device):
         accelerator = Accelerator(
@@ -222,7 +222,7 @@ def _choose(
     options: RunOptions,
     config: RunConfig,
     find_starts: Callable[[Recipe, RunOptions], tuple[str, ...]],
-    say: Say,
+    say: Note,
 ) -> tuple[RunFolder, bool, tuple[str, ...]]:
     """Choose the run in the first process and tell the others."""
     opened: list[Any] = [None, False, ()]

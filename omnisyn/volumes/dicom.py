@@ -95,7 +95,11 @@ def _affine(files: Sequence[DicomFile]) -> NDArray[np.float64]:
     row, column = orientation(files[0])
     spacing = files[0].numbers("PixelSpacing", 2)
     if spacing is None:
-        raise InputError("the image has no usable PixelSpacing", where=files[0].name)
+        raise InputError(
+            "the image has no usable PixelSpacing",
+            where=files[0].name,
+            remedy="export the original series again",
+        )
     first, last = position(files[0]), position(files[-1])
     if len(files) > 1:
         step = (last - first) / (len(files) - 1)

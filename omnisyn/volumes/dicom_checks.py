@@ -74,12 +74,17 @@ def single_grey_images(files: Sequence[DicomFile]) -> None:
             )
         rows, columns = file.integer("Rows"), file.integer("Columns")
         if rows < 1 or columns < 1:
-            raise InputError("the image has no rows or no columns", where=file.name)
+            raise InputError(
+                "the image has no rows or no columns",
+                where=file.name,
+                remedy="export the original series again",
+            )
         if rows * columns * len(files) > MAXIMUM_VOXELS:
             raise InputError(
                 "the series is too large",
                 where=file.name,
                 why=f"more than {MAXIMUM_VOXELS} voxels in all",
+                remedy="give fewer slices",
             )
 
 
@@ -105,10 +110,16 @@ def with_geometry(files: Sequence[DicomFile]) -> None:
         directions = orientation(file)
         cosines = directions @ directions.T - np.eye(2)
         if spacing is None or (spacing <= 0).any():
-            raise InputError("the PixelSpacing is not positive", where=file.name)
+            raise InputError(
+                "the PixelSpacing is not positive",
+                where=file.name,
+                remedy="export the original series again",
+            )
         if np.abs(cosines).max() > SHEAR_TOLERANCE:
             raise InputError(
-                "the image's row and column directions are not at right angles", where=file.name
+                "the image's row and column directions are not at right angles",
+                where=file.name,
+                remedy="export the original series again",
             )
 
 
@@ -116,7 +127,11 @@ def orientation(file: DicomFile) -> NDArray[np.float64]:
     """Direction cosines of the rows and the columns, LPS+: [2, 3]."""
     cosines = file.numbers("ImageOrientationPatient", 6)
     if cosines is None:
-        raise InputError("the image has no usable ImageOrientationPatient", where=file.name)
+        raise InputError(
+            "the image has no usable ImageOrientationPatient",
+            where=file.name,
+            remedy="export the original series again",
+        )
     return cosines.reshape(2, 3)
 
 
@@ -124,7 +139,11 @@ def position(file: DicomFile) -> NDArray[np.float64]:
     """LPS+ position of the first pixel's centre in mm: [3]."""
     place = file.numbers("ImagePositionPatient", 3)
     if place is None:
-        raise InputError("the image has no usable ImagePositionPatient", where=file.name)
+        raise InputError(
+            "the image has no usable ImagePositionPatient",
+            where=file.name,
+            remedy="export the original series again",
+        )
     return place
 
 

@@ -184,6 +184,7 @@ def pixels(file: DicomFile) -> NDArray[np.float32]:
             "unsupported pixel size",
             where=file.name,
             why=f"{stored_bits} bits stored in {allocated}",
+            remedy="convert the series to NIfTI and give that",
         )
     kind = "i" if file.integer("PixelRepresentation", 0) else "u"
     order = ">" if syntax == ExplicitVRBigEndian else "<"

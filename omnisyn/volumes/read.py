@@ -106,7 +106,10 @@ def read_labels(path: str | Path, geometry: Geometry) -> NDArray[np.uint8]:
     labels = np.clip(voxels, 0, 255).astype(np.uint8)
     if not np.array_equal(labels, voxels):
         raise InputError(
-            "not a label map", where=path.name, why="it holds values other than 0, 1, ... 255"
+            "not a label map",
+            where=path.name,
+            why="it holds values other than 0, 1, ... 255",
+            remedy="give whole numbers, one a structure",
         )
     return labels
 
@@ -114,7 +117,9 @@ def read_labels(path: str | Path, geometry: Geometry) -> NDArray[np.uint8]:
 def _read_labels(path: Path, geometry: Geometry) -> NDArray[np.float32]:
     image = load_nifti(read_file(path))
     if not np.isfinite(image.voxels).all():
-        raise InputError("the mask holds values that are not finite", where=path.name)
+        raise InputError(
+            "the mask holds values that are not finite", where=path.name, remedy="export it again"
+        )
     if not image.geometry.matches(geometry):
         raise InputError(
             "the mask lies on another grid than its image",

@@ -100,6 +100,14 @@ def test_models_are_listed_shown_and_verified(weights: Path, capsys: Streams) ->
     assert json.loads(capsys.readouterr().out)[0]["sha256"] == card["sha256"]
 
 
+def test_models_verify_says_so_when_nothing_ships(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("omnisyn.api.verify_models", lambda *_: [])
+    assert main(["models", "verify"]) == 0
+    assert "ships no weights" in capsys.readouterr().err
+
+
 def test_models_verify_exits_with_4_on_damage(
     weights: Path, tmp_path: Path, capsys: Streams
 ) -> None:

@@ -1,6 +1,7 @@
 import pytest
+from huggingface_hub.errors import LocalEntryNotFoundError
 
-from omnisyn.errors import ModelError, UsageError
+from omnisyn.errors import ModelError, OmnisynError, ResourceError, UsageError
 from omnisyn.models.hub import fetch_from_hub, is_hub_address, parse_hub_address
 
 
@@ -16,17 +17,27 @@ def test_malformed_address_is_refused(address: str) -> None:
         parse_hub_address(address)
 
 
-def test_what_can_not_be_fetched_is_one_clear_error(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    ("fault", "kind"),
+    [
+        (ConnectionError("no route\nto host"), ResourceError),
+        (LocalEntryNotFoundError("no route\nto host"), ResourceError),
+        (ValueError("no route\nin this model"), ModelError),
+    ],
+)
+def test_what_can_not_be_fetched_is_one_clear_error(
+    fault: Exception, kind: type[OmnisynError], monkeypatch: pytest.MonkeyPatch
+) -> None:
     def unreachable(*_: object, **__: object) -> str:
-        raise ConnectionError("no route\nto host")
+        raise fault
 
     monkeypatch.setattr("huggingface_hub.snapshot_download", unreachable)
-    with pytest.raises(ModelError, match="ConnectionError: no route") as caught:
+    with pytest.raises(kind, match=f"{type(fault).__name__}: no route") as caught:
         fetch_from_hub("hf-hub:org/name", ["*.json"])
     assert "\n" not in str(caught.value)
 
 
-def test_repository_revision_and_patterns_reach_the_hub(
+def test_repository_revision_patterns_and_cache_reach_the_hub(
     monkeypatch: pytest.MonkeyPatch, tmp_path
 ) -> None:
     asked = {}
@@ -43,3 +54,6 @@ def test_repository_revision_and_patterns_reach_the_hub(
         "allow_patterns": ["*.json"],
         "cache_dir": tmp_path / "cache",
     }
+    monkeypatch.setenv("OMNISYN_CACHE", str(tmp_path / "own"))
+    fetch_from_hub("hf-hub:org/name", ["*.json"])
+    assert asked["cache_dir"] == tmp_path / "own"

@@ -152,6 +152,6 @@ def test_failed_build_leaves_the_older_cache_and_nothing_else(
 
 
 def test_progress_counts_the_patients(make_site: MakeSite):
-    told: list[tuple[str, int, int]] = []
+    told: list[tuple[int, int, str]] = []
     build_cache(make_site(), lambda *words: told.append(words))
-    assert told == [("p1", 1, 4), ("p2", 2, 4), ("p3", 3, 4), ("p4", 4, 4)]
+    assert told == [(0, 4, "p1"), (1, 4, "p2"), (2, 4, "p3"), (3, 4, "p4")]

@@ -103,7 +103,7 @@ def test_two_files_of_one_contrast_are_refused(tmp_path: Path):
 @pytest.mark.parametrize(
     ("prepare", "message"),
     [
-        (lambda folder: folder / "none", "no folder"),
+        (lambda folder: folder / "none", "no such folder"),
         (lambda folder: _touch(folder, "p1/image.nii.gz"), "not even image.nii.gz"),
         (lambda folder: _touch(folder, "p1/T1/IM001.dcm"), "no patient was found"),
     ],

@@ -175,6 +175,10 @@ def test_source_inside_the_new_site_is_never_replaced(source: Path):
 
 def test_calls_that_make_no_sense_are_refused(source: Path, tmp_path: Path, make_site: MakeSite):
     site = make_site()
+    with pytest.raises(InputError, match="no such folder"):
+        prepare(source / "gone")
+    with pytest.raises(InputError, match="is no folder"):
+        prepare(site.path / "patients.tsv")
     with pytest.raises(UsageError, match="--out ROOT/SITE"):
         prepare(source)
     with pytest.raises(UsageError, match="leave --out away"):

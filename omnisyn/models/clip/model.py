@@ -95,7 +95,10 @@ def _find_source(settings: ClipSettings, cache: Path | None) -> _Source:
         shape = _known_shape(settings.architecture, quick_gelu=True)
         published = open_clip_module().get_pretrained_cfg(settings.architecture, "openai")
         if not published.get("hf_hub"):
-            raise UsageError(f"OpenAI has published no weights of {settings.architecture!r}")
+            raise UsageError(
+                f"OpenAI has published no weights of {settings.architecture!r}",
+                remedy="choose ViT-B-32",
+            )
         address = PREFIX + published["hf_hub"].strip("/")
         return _Source(shape, _weights_in(fetch_from_hub(address, _PATTERNS, cache)))
     if is_hub_address(weights):

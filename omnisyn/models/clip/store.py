@@ -77,7 +77,10 @@ def load_clip(folder: Path, name: str, *, with_image_tower: bool = True) -> Text
         ) from None
     except (OSError, ValueError, TypeError, InputError) as error:
         raise ModelError(
-            "the text-image model cannot be read", where=path.name, why=str(error)
+            "the text-image model cannot be read",
+            where=path.name,
+            why=str(error),
+            remedy="run `omnisyn align` again",
         ) from error
     if with_image_tower and stored.image is None:
         raise ModelError(

@@ -3,19 +3,27 @@
 from __future__ import annotations
 
 import colorsys
+import sys
+from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy
+import torch
 from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from omnisyn.simulate.anatomy.build import Anatomy
+from omnisyn.simulate.anatomy.build import Anatomy, build_anatomy
+from omnisyn.simulate.anatomy.grid import Grid
+from omnisyn.simulate.anatomy.parameters import draw_anatomy
 from omnisyn.simulate.anatomy.structures import STRUCTURES
 
 _LABELS_PER_PANEL = 14
 _COLUMNS = 3
+_DOCUMENTED_SEED = 1008
 _AXES = ("axial", "coronal", "sagittal")
 # Red, green, blue of each tissue.
 _COLOURS: dict[str, tuple[float, float, float]] = {
@@ -208,3 +216,15 @@ def _anchor(mask: NDArray[numpy.bool_]) -> tuple[int, int]:
     depth = ndimage.distance_transform_edt(numpy.pad(mask, 1))[1:-1, 1:-1]
     row, column = numpy.unravel_index(int(depth.argmax()), depth.shape)
     return int(row), int(column)
+
+
+def main(arguments: Sequence[str]) -> None:
+    """Draw the documentation's head and neck into the path that is given."""
+    parameters = draw_anatomy(torch.Generator().manual_seed(_DOCUMENTED_SEED))
+    figure = draw_montage(build_anatomy(parameters, Grid()))
+    FigureCanvasAgg(figure)
+    figure.savefig(Path(arguments[0]), dpi=75)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

@@ -1,4 +1,4 @@
-"""How long work speaks to whoever started it. Light: the API's signatures need nothing more."""
+"""How long work speaks to whoever started it. It imports nothing, so that every part may use it."""
 
 from __future__ import annotations
 

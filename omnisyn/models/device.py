@@ -1,12 +1,11 @@
-"""The device that a synthesis runs on, by the name a user gives."""
+"""The device and the number type that networks run in, by the names a user gives."""
 
 from __future__ import annotations
-
-from collections.abc import Callable
 
 import torch
 
 from omnisyn.errors import UsageError
+from omnisyn.listeners import Note
 
 PRECISIONS: dict[str, torch.dtype] = {
     "float32": torch.float32,
@@ -15,7 +14,7 @@ PRECISIONS: dict[str, torch.dtype] = {
 }
 
 
-def choose_device(name: str, note: Callable[[str], None]) -> torch.device:
+def choose_device(name: str, note: Note) -> torch.device:
     """The device `name` (auto, cpu, cuda, cuda:N, mps) stands for.
 
     Only `auto` may settle for the CPU, and tells `note` so; a device that was asked for by name

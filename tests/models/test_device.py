@@ -2,7 +2,7 @@ import pytest
 import torch
 
 from omnisyn.errors import UsageError
-from omnisyn.inference.device import choose_device, choose_precision
+from omnisyn.models.device import choose_device, choose_precision
 
 
 def test_only_auto_falls_back_and_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
