@@ -9,7 +9,7 @@ holds the same patients.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
@@ -19,6 +19,7 @@ import torch
 from pydantic import Field, model_validator
 
 from omnisyn.errors import InputError, UsageError
+from omnisyn.listeners import Progress, unwatched
 from omnisyn.settings import Settings, load_toml
 from omnisyn.simulate.files import write_patient
 from omnisyn.simulate.patient import AnatomyModel, SimulatedPatient, simulate_patient
@@ -33,9 +34,6 @@ from omnisyn.studies.site import (
 )
 from omnisyn.studies.splits import split_patients
 from omnisyn.volumes.atomic import atomic_directory, refuse_existing, resource_error
-
-Progress = Callable[[int, int, str], None]
-"""Called with patients done, patients in all, and ``site/patient``."""
 
 SHIPPED = ("demo", "hospitals")
 _VALIDATION_FRACTION = 0.1
@@ -157,7 +155,7 @@ def simulate_cohort(
     seed: int | None = None,
     device: torch.device | str = "cpu",
     anatomy: AnatomyModel | None = None,
-    progress: Progress | None = None,
+    progress: Progress = unwatched,
     overwrite: bool = False,
 ) -> list[Site]:
     """Write sites of a cohort under ``root``, each whole or not at all.
@@ -170,7 +168,7 @@ def simulate_cohort(
         seed: other patients than the cohort's own.
         device: where to compute.
         anatomy: where heads come from; the procedural anatomy by default.
-        progress: called after every patient.
+        progress: hears of every patient done.
         overwrite: replace sites that exist.
 
     Raises:
@@ -203,8 +201,7 @@ def simulate_cohort(
                 write_patient(folder / identifier, patient)
                 rows.append(_row(identifier, patient, splits[identifier]))
                 done += 1
-                if progress is not None:
-                    progress(done, total, f"{site.name}/{identifier}")
+                progress(done, total, f"{site.name}/{identifier}")
             settings = site_settings(site, cohort.profiles[site.profile])
             write_site_files(folder, settings, rows)
         register_site(root, site.name)

@@ -11,8 +11,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from omnisyn.errors import InputError
+from omnisyn.listeners import Progress, unwatched
 from omnisyn.paths import cache_dir
-from omnisyn.simulate.cohort import Cohort, Progress, load_cohort, simulate_cohort
+from omnisyn.simulate.cohort import Cohort, load_cohort, simulate_cohort
 from omnisyn.studies.site import (
     ALL_SITES,
     PUBLIC_SITE,
@@ -30,7 +31,7 @@ def embedded_root(
     sites: Sequence[str] | None = None,
     cache: Path | None = None,
     *,
-    progress: Progress | None = None,
+    progress: Progress = unwatched,
 ) -> DataRoot:
     """The data root of the embedded simulation, holding at least ``sites`` (default: all three).
 
@@ -40,7 +41,7 @@ def embedded_root(
     Args:
         sites: names, roles or ``all``.
         cache: the cache folder in place of the usual one.
-        progress: called after every patient simulated.
+        progress: hears of every patient simulated.
 
     Raises:
         InputError: a site or role that the embedded simulation does not have.

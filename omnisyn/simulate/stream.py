@@ -24,8 +24,14 @@ from omnisyn.simulate.patient import (
 )
 from omnisyn.studies.augment import AugmentationSettings, apply_augmentation, draw_augmentation
 from omnisyn.studies.seeding import generator_at
-from omnisyn.studies.slices import SliceBatch, evenly_thinned
-from omnisyn.volumes.normalize import MINIMUM_HEAD_FRACTION, head_fraction, head_mask, scale
+from omnisyn.studies.slices import SliceBatch, StudySlice, evenly_thinned, stack_slices
+from omnisyn.volumes.normalize import (
+    MINIMUM_HEAD_FRACTION,
+    head_boxes,
+    head_fraction,
+    head_mask,
+    scale,
+)
 
 # First counter of the random streams; validation patients do not follow the run's seed.
 _BATCHES, _HEADS, _VALIDATION = 0, 1, 2
@@ -41,10 +47,13 @@ class _Scanned:
 
     label: str
     images: Tensor
-    contrasts: tuple[int, ...]
+    contrasts: tuple[str, ...]
     fat_suppressed: tuple[bool, ...]
     head_slices: tuple[int, ...]
     boxes: tuple[tuple[int, int, int, int], ...]
+
+    def slice(self, index: int) -> StudySlice:
+        return StudySlice(self.images[index], self.contrasts, self.fat_suppressed, self.label)
 
 
 class SimulatedSlices:
@@ -128,7 +137,8 @@ class SimulatedSlices:
             chosen = scanned[int(patient_place * len(scanned))]
             items.append((chosen, chosen.head_slices[int(slice_place * len(chosen.head_slices))]))
         regions = torch.tensor([chosen.boxes[index] for chosen, index in items])
-        return apply_augmentation(_stacked(items), augmentation, self._crop, regions)
+        whole = stack_slices([chosen.slice(index) for chosen, index in items])
+        return apply_augmentation(whole, augmentation, self._crop, regions)
 
     def validation(self) -> Sequence[SliceBatch]:
         """One batch a validation patient: whole slices, the same for every seed."""
@@ -143,7 +153,7 @@ class SimulatedSlices:
                 first_place=place % len(self._profiles),
             )[0]
             thinned = evenly_thinned(scanned.head_slices, self._validation_slices)
-            self._validated.append(_stacked([(scanned, index) for index in thinned]))
+            self._validated.append(stack_slices([scanned.slice(index) for index in thinned]))
         return tuple(self._validated)
 
     def _at_hand(self, window: int) -> list[_Scanned]:
@@ -209,32 +219,8 @@ def _ready(patient: SimulatedPatient, label: str) -> _Scanned | None:
     return _Scanned(
         label=label,
         images=torch.from_numpy(stack),
-        contrasts=tuple(NAMES.index(name) for name in names),
+        contrasts=tuple(names),
         fat_suppressed=tuple(patient.acquisitions[name].fat_suppressed for name in names),
         head_slices=slices,
-        boxes=tuple(_box(plane) for plane in mask),
+        boxes=head_boxes(mask),
     )
-
-
-def _box(plane: np.ndarray) -> tuple[int, int, int, int]:
-    """First row, end row, first column, end column of a mask (ends exclusive)."""
-    rows, columns = np.flatnonzero(plane.any(axis=1)), np.flatnonzero(plane.any(axis=0))
-    if rows.size == 0:
-        return (0, 0, 0, 0)
-    return (int(rows[0]), int(rows[-1]) + 1, int(columns[0]), int(columns[-1]) + 1)
-
-
-def _stacked(items: Sequence[tuple[_Scanned, int]]) -> SliceBatch:
-    """Whole slices, each at the top left of a common frame of zeros."""
-    rows = max(chosen.images.shape[2] for chosen, _ in items)
-    columns = max(chosen.images.shape[3] for chosen, _ in items)
-    images = torch.zeros(len(items), len(NAMES), rows, columns)
-    present = torch.zeros(len(items), len(NAMES), dtype=torch.bool)
-    suppressed = torch.zeros(len(items), len(NAMES), dtype=torch.bool)
-    for item, (chosen, index) in enumerate(items):
-        channels = list(chosen.contrasts)
-        plane = chosen.images[index].float()
-        images[item, channels, : plane.shape[1], : plane.shape[2]] = plane
-        present[item, channels] = True
-        suppressed[item, channels] = torch.tensor(chosen.fat_suppressed)
-    return SliceBatch(images, present, suppressed, tuple(chosen.label for chosen, _ in items))

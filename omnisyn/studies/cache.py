@@ -9,15 +9,13 @@ from typing import overload
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
-from omnisyn.contrasts import NAMES
 from omnisyn.errors import InputError, UsageError
 from omnisyn.studies.augment import AugmentationSettings, apply_augmentation, draw_augmentation
 from omnisyn.studies.cache_files import CachedPatient, open_cache
 from omnisyn.studies.seeding import generator_at
 from omnisyn.studies.site import Site
-from omnisyn.studies.slices import SliceBatch, evenly_thinned
+from omnisyn.studies.slices import SliceBatch, StudySlice, evenly_thinned, stack_slices
 from omnisyn.studies.splits import part_of_patients
 
 SPLIT_SEED = 0
@@ -32,16 +30,10 @@ class _Entry:
     array: NDArray[np.float16]
     head_slices: tuple[int, ...]
 
-    def flags(self) -> tuple[Tensor, Tensor]:
-        """[6] present, [6] fat-suppressed."""
-        present = torch.tensor([name in self.cached.contrasts for name in NAMES])
-        suppressed = torch.zeros(len(NAMES), dtype=torch.bool)
-        for name, value in zip(self.cached.contrasts, self.cached.fat_suppressed, strict=True):
-            suppressed[NAMES.index(name)] = value
-        return present, suppressed
-
-    def channels(self) -> list[int]:
-        return [NAMES.index(name) for name in self.cached.contrasts]
+    def slice(self, index: int) -> StudySlice:
+        # A copy: a memory map is read-only, which a tensor cannot be.
+        images = torch.from_numpy(np.array(self.array[index]))
+        return StudySlice(images, self.cached.contrasts, self.cached.fat_suppressed, self.label)
 
 
 class CachedSlices:
@@ -125,7 +117,8 @@ class CachedSlices:
             items.append((entry, entry.head_slices[int(slice_place * len(entry.head_slices))]))
         margin = self._crop // 16
         regions = torch.tensor([_region(entry, index, margin) for entry, index in items])
-        return apply_augmentation(_stacked(items), augmentation, self._crop, regions)
+        whole = stack_slices([entry.slice(index) for entry, index in items])
+        return apply_augmentation(whole, augmentation, self._crop, regions)
 
     def validation(self) -> Sequence[SliceBatch]:
         """One batch a validation patient, whole frames, read when it is asked for."""
@@ -164,7 +157,7 @@ class _ValidationBatches(Sequence[SliceBatch]):
             return _ValidationBatches(self._entries[index], self._most)
         entry = self._entries[index]
         chosen = evenly_thinned(entry.head_slices, self._most)
-        return _stacked([(entry, number) for number in chosen])
+        return stack_slices([entry.slice(index) for index in chosen])
 
 
 def _require_training_sites(sites: Sequence[Site]) -> None:
@@ -188,22 +181,4 @@ def _region(entry: _Entry, index: int, margin: int) -> tuple[int, int, int, int]
         min(rows, end_row + margin),
         max(0, first_column - margin),
         min(columns, end_column + margin),
-    )
-
-
-def _stacked(items: Sequence[tuple[_Entry, int]]) -> SliceBatch:
-    """Whole slices, each at the top left of a common frame of zeros."""
-    rows = max(entry.cached.shape[2] for entry, _ in items)
-    columns = max(entry.cached.shape[3] for entry, _ in items)
-    images = torch.zeros(len(items), len(NAMES), rows, columns)
-    for item, (entry, index) in enumerate(items):
-        # A copy: a memory map is read-only, which a tensor cannot be.
-        slices = torch.from_numpy(np.array(entry.array[index], dtype=np.float32))
-        images[item, entry.channels(), : slices.shape[1], : slices.shape[2]] = slices
-    flags = [entry.flags() for entry, _ in items]
-    return SliceBatch(
-        images=images,
-        present=torch.stack([present for present, _ in flags]),
-        fat_suppressed=torch.stack([suppressed for _, suppressed in flags]),
-        patients=tuple(entry.label for entry, _ in items),
     )

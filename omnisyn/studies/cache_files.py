@@ -29,7 +29,12 @@ from omnisyn.volumes.atomic import (
     sha256_file,
     write_json_atomic,
 )
-from omnisyn.volumes.normalize import MINIMUM_HEAD_FRACTION, head_fraction, head_mask
+from omnisyn.volumes.normalize import (
+    MINIMUM_HEAD_FRACTION,
+    head_boxes,
+    head_fraction,
+    head_mask,
+)
 
 CACHE_FORMAT = 1
 INDEX_FILE = "index.json"
@@ -164,7 +169,7 @@ def _cache_patient(patient: Patient, folder: Path) -> CachedPatient:
         shape=stack.shape,
         spacing_mm=study.geometry.slice_spacing,
         head_fraction=tuple(round(float(part), 6) for part in head_fraction(mask)),
-        head_box=tuple(_box(plane) for plane in mask),
+        head_box=head_boxes(mask),
         sources={
             path.name: SourceFile(
                 size=path.stat().st_size,
@@ -174,13 +179,6 @@ def _cache_patient(patient: Patient, folder: Path) -> CachedPatient:
             for path in _source_files(patient)
         },
     )
-
-
-def _box(plane: NDArray[np.bool_]) -> tuple[int, int, int, int]:
-    rows, columns = np.flatnonzero(plane.any(axis=1)), np.flatnonzero(plane.any(axis=0))
-    if rows.size == 0:
-        return (0, 0, 0, 0)
-    return (int(rows[0]), int(rows[-1]) + 1, int(columns[0]), int(columns[-1]) + 1)
 
 
 def _source_files(patient: Patient) -> list[Path]:

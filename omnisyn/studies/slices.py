@@ -9,7 +9,7 @@ from typing import Protocol, runtime_checkable
 import torch
 from torch import Tensor
 
-from omnisyn.contrasts import CONTRASTS
+from omnisyn.contrasts import CONTRASTS, NAMES
 
 
 @dataclass(frozen=True)
@@ -53,6 +53,39 @@ class SliceBatch:
             present=self.present.to(device, non_blocking=non_blocking),
             fat_suppressed=self.fat_suppressed.to(device, non_blocking=non_blocking),
         )
+
+
+@dataclass(frozen=True)
+class StudySlice:
+    """One slice of one study, in the contrasts that the study has.
+
+    Attributes:
+        images: [contrasts, rows, columns], float, scaled, oriented as in ``SliceBatch``.
+        contrasts: their names, in the order of ``images``.
+        fat_suppressed: whether each was acquired with fat suppression.
+        patient: ``site/patient``.
+    """
+
+    images: Tensor
+    contrasts: tuple[str, ...]
+    fat_suppressed: tuple[bool, ...]
+    patient: str
+
+
+def stack_slices(slices: Sequence[StudySlice]) -> SliceBatch:
+    """One batch of slices of any sizes, each at the top left of a common frame of zeros."""
+    rows = max(each.images.shape[1] for each in slices)
+    columns = max(each.images.shape[2] for each in slices)
+    images = torch.zeros(len(slices), len(NAMES), rows, columns)
+    present = torch.zeros(len(slices), len(NAMES), dtype=torch.bool)
+    suppressed = torch.zeros(len(slices), len(NAMES), dtype=torch.bool)
+    for item, each in enumerate(slices):
+        channels = [NAMES.index(name) for name in each.contrasts]
+        height, width = each.images.shape[1:]
+        images[item, channels, :height, :width] = each.images.float()
+        present[item, channels] = True
+        suppressed[item, channels] = torch.tensor(each.fat_suppressed)
+    return SliceBatch(images, present, suppressed, tuple(each.patient for each in slices))
 
 
 @runtime_checkable

@@ -78,3 +78,18 @@ def head_fraction(mask: NDArray[np.bool_]) -> NDArray[np.float64]:
     """The part of each slice that the head covers: (slices,), from 0 to 1."""
     fraction: NDArray[np.float64] = mask.mean(axis=(1, 2), dtype=np.float64)
     return fraction
+
+
+def head_boxes(mask: NDArray[np.bool_]) -> tuple[tuple[int, int, int, int], ...]:
+    """The head's box in each slice of a mask (slices, rows, columns).
+
+    Returns:
+        Per slice the first row, end row, first column, end column, ends exclusive; four zeros
+        where the slice shows no head.
+    """
+    boxes = []
+    for plane in mask:
+        rows, columns = np.flatnonzero(plane.any(axis=1)), np.flatnonzero(plane.any(axis=0))
+        ends = (rows[0], rows[-1] + 1, columns[0], columns[-1] + 1) if rows.size else (0, 0, 0, 0)
+        boxes.append((int(ends[0]), int(ends[1]), int(ends[2]), int(ends[3])))
+    return tuple(boxes)

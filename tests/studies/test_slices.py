@@ -5,7 +5,8 @@ from itertools import pairwise
 import pytest
 import torch
 
-from omnisyn.studies.slices import SliceBatch, evenly_thinned
+from omnisyn.contrasts import NAMES
+from omnisyn.studies.slices import SliceBatch, StudySlice, evenly_thinned, stack_slices
 
 
 def _flags(count: int) -> torch.Tensor:
@@ -29,6 +30,23 @@ def test_batch_of_another_shape_is_refused(shape: tuple[int, ...], flags: torch.
     present = torch.ones(2, 6) if flags is None else flags
     with pytest.raises(ValueError, match="must be"):
         SliceBatch(torch.zeros(shape), present, _flags(2), ("a/1", "a/2"))
+
+
+def test_slices_of_different_sizes_and_contrasts_share_one_frame():
+    first = StudySlice(torch.full((2, 3, 5), 0.5), ("T2", "T1"), (True, False), "a/1")
+    second = StudySlice(torch.ones(1, 4, 2, dtype=torch.float16), ("MRA",), (False,), "b/1")
+    first.images[0] = 0.25
+    batch = stack_slices([first, second])
+    assert batch.images.shape == (2, 6, 4, 5)
+    assert batch.images.dtype == torch.float32
+    t1, t2, mra = (NAMES.index(name) for name in ("T1", "T2", "MRA"))
+    assert torch.equal(batch.images[0, t2, :3], torch.full((3, 5), 0.25))
+    assert torch.equal(batch.images[0, t1, :3], torch.full((3, 5), 0.5))
+    assert torch.equal(batch.images[1, mra, :, :2], torch.ones(4, 2))
+    assert float(batch.images.sum()) == pytest.approx(15 * 0.75 + 8)
+    assert batch.present.nonzero().tolist() == [[0, t1], [0, t2], [1, mra]]
+    assert batch.fat_suppressed.nonzero().tolist() == [[0, t2]]
+    assert batch.patients == ("a/1", "b/1")
 
 
 def test_thinning_is_even_ordered_and_never_more_than_asked():

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from omnisyn.errors import InputError
-from omnisyn.volumes.normalize import head_fraction, head_mask, scale, scale_divisor
+from omnisyn.volumes.normalize import head_boxes, head_fraction, head_mask, scale, scale_divisor
 
 
 def test_the_divisor_is_the_foregrounds_99_5_percentile():
@@ -135,3 +135,9 @@ def test_the_head_fraction_is_counted_per_slice():
     mask[2] = True
 
     np.testing.assert_array_equal(head_fraction(mask), [0.0, 0.5, 1.0])
+
+
+def test_the_head_boxes_end_after_the_head_and_are_zero_without_one():
+    mask = np.zeros((2, 6, 8), dtype=bool)
+    mask[1, 2:4, 3:8] = True
+    assert head_boxes(mask) == ((0, 0, 0, 0), (2, 4, 3, 8))
