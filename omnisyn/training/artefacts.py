@@ -158,15 +158,25 @@ def read_weights(source: str, wanted: ModelSettings) -> LoadedWeights:
 
 
 def write_generator(folder: Path, generator: Generator, card: RunCard) -> None:
-    """Write the whole generator into `folder`, in float32, as `models/weights.py` reads it."""
+    """Write the whole generator into `folder`, in float32, as `models/weights.py` reads it.
+
+    Its card tells every stage; of a stage begun from a product of its own kind, that one too.
+    """
     stages = {name: each for name, each in card.before.items() if isinstance(each, dict)}
-    own = {"steps": card.steps, "exported_step": card.best_step, "seed": card.seed}
+    own: dict[str, Any] = {
+        "steps": card.steps,
+        "exported_step": card.best_step,
+        "seed": card.seed,
+        "seconds": round(card.seconds),
+    }
+    if card.stage in stages:
+        own["continues"] = stages[card.stage]
     description = CardDescription(
         name=card.recipe,
         recipe=card.recipe,
         trained_on=card.trained_on,
         simulated=card.simulated,
-        stages={**stages, card.stage: {**own, "seconds": round(card.seconds)}},
+        stages={**stages, card.stage: own},
         figures={"validation patients, quick figures in the head": dict(card.validation)},
         created=datetime.now(UTC).date().isoformat(),
     )

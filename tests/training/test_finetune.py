@@ -161,7 +161,10 @@ def test_training_goes_on_from_weights(runs: Path, tmp_path: Path, stand_in: Mod
     weights, run = str(runs / "finetune/final/model.safetensors"), str(runs / "align")
     result = stand_in.train("finetune", tmp_path / "on", init=(weights, run), max_steps=1)
     assert result.finished
-    assert "weights" in load_weights(tmp_path / "on").card.stages
+    stages = load_weights(tmp_path / "on").card.stages
+    begun_from = load_weights(runs / "finetune").card.stages
+    assert "weights" in stages
+    assert stages["finetune"]["continues"] == begun_from["finetune"]
 
 
 @pytest.mark.parametrize("missing", ["pretrain", "align"])
