@@ -32,7 +32,15 @@ def best_seconds(call, repeats: int) -> float:
     return min(durations)
 
 
+@torch.inference_mode()
 def matrix_rate() -> float:
-    """Operations a second (a multiply and an add are two) of a large fp32 matrix product."""
+    """Operations a second (a multiply and an add are two) of a large fp32 matrix product.
+
+    The faster of two ways, as a product and as a 1×1 convolution: torch has a library for each, and
+    the one for products does not use every processor fully, so that convolutions would exceed it.
+    """
     left, right = torch.rand(_SIDE, _SIDE), torch.rand(_SIDE, _SIDE)
-    return 2 * _SIDE**3 / best_seconds(lambda: left @ right, repeats=8)
+    maps = left.T.reshape(1, _SIDE, 1, _SIDE).contiguous(memory_format=torch.channels_last)
+    kernel = right.T.reshape(_SIDE, _SIDE, 1, 1)
+    ways = (lambda: left @ right, lambda: torch.conv2d(maps, kernel))
+    return 2 * _SIDE**3 / min(best_seconds(way, repeats=8) for way in ways)
