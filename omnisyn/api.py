@@ -28,6 +28,8 @@ if TYPE_CHECKING:
     from omnisyn.studies.prepare import PrepareSummary
     from omnisyn.studies.site import Site
     from omnisyn.training.run import RunResult
+    from omnisyn.volumes.inspection import Inspected
+    from omnisyn.volumes.options import ReadOptions
     from omnisyn.volumes.volume import Volume
 
 
@@ -42,6 +44,8 @@ def synthesize(
     preview: bool = False,
     truth: Mapping[str, str | Path] | None = None,
     match_source: bool = False,
+    series: Sequence[str] = (),
+    reading: ReadOptions | None = None,
     overwrite: bool = False,
     fail_fast: bool = False,
     cache_dir: Path | None = None,
@@ -60,6 +64,9 @@ def synthesize(
         precision: float32, bfloat16 or float16.
         truth: real volumes by target name, for the preview only.
         match_source: values on the first source's scale instead of [0, 1].
+        series: of the one DICOM folder that is given: number ("7", "7.2"), UID or description;
+            each becomes a source.
+        reading: what may be read although it is refused by default (`ReadOptions`).
         fail_fast: stop at the first patient that fails.
         cache_dir: where weights from the hub are kept.
 
@@ -69,6 +76,7 @@ def synthesize(
     from omnisyn.inference.batch import check_request, run_batch
     from omnisyn.inference.request import Request, without_folders
     from omnisyn.inference.synthesizer import Synthesizer
+    from omnisyn.volumes.options import ReadOptions
 
     request = Request(
         targets=tuple(targets),
@@ -76,6 +84,8 @@ def synthesize(
         preview=preview,
         truth={name: Path(path) for name, path in (truth or {}).items()},
         match_source=match_source,
+        series=tuple(series),
+        reading=reading or ReadOptions(),
         overwrite=overwrite,
         fail_fast=fail_fast,
         source_names=tuple(without_folders(source) for source in sources),
@@ -94,6 +104,20 @@ def synthesize(
         result=result,
         progress=progress,
     )
+
+
+def inspect(path: str | Path) -> list[Inspected]:
+    """Say what a file or folder holds, what is odd about it and what would be refused, and why.
+
+    Every NIfTI file and every DICOM series below a folder is read with all checks; nothing is
+    written. What cannot be read is an entry with its fault, not an exception.
+
+    Raises:
+        InputError: there is nothing of the kind at `path`.
+    """
+    from omnisyn.volumes.inspection import inspect as inspect_path
+
+    return inspect_path(Path(path))
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
@@ -23,6 +24,13 @@ from omnisyn.cli.options import (
 from omnisyn.errors import UsageError
 
 app = application()
+
+
+class Nonfinite(StrEnum):
+    """What to do with voxels that are no numbers."""
+
+    REFUSE = "refuse"
+    ZERO = "zero"
 
 
 @app.command(epilog="For research only: synthetic images must not be used for diagnosis.")
@@ -67,6 +75,27 @@ def synthesize(
         bool,
         typer.Option("--match-source", help="Scale the values to the source's range, not [0, 1]."),
     ] = False,
+    series: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--series",
+            metavar="NUMBER|UID|NAME",
+            help="Which series of the DICOM folder (omnisyn inspect lists them). Repeatable.",
+        ),
+    ] = None,
+    volume: Annotated[
+        int | None,
+        typer.Option("--volume", metavar="N", min=1, help="Which volume of a 4D NIfTI file."),
+    ] = None,
+    allow_gaps: Annotated[
+        bool, typer.Option("--allow-gaps", help="Interpolate missing or uneven DICOM slices.")
+    ] = False,
+    nonfinite: Annotated[
+        Nonfinite, typer.Option("--nonfinite", help="What to do with NaN and infinite voxels.")
+    ] = Nonfinite.REFUSE,
+    strict: Annotated[
+        bool, typer.Option("--strict", help="Refuse an image for what is else a warning.")
+    ] = False,
     overwrite: Overwrite = False,
     fail_fast: Annotated[
         bool, typer.Option("--fail-fast", help="Stop at the first patient that fails.")
@@ -83,6 +112,8 @@ def synthesize(
 
     omnisyn synthesize --src T1.nii.gz --target T2 --target FLAIR -o out --preview
     """
+    from omnisyn.volumes.options import ReadOptions
+
     console = console_of(ctx, quiet, verbose)
     with console.progress() as progress:
         outputs = api.synthesize(
@@ -95,6 +126,13 @@ def synthesize(
             preview=preview,
             truth=dict(_truth(item) for item in truth or ()),
             match_source=match_source,
+            series=series or (),
+            reading=ReadOptions(
+                allow_gaps=allow_gaps,
+                volume=volume,
+                zero_nonfinite=nonfinite is Nonfinite.ZERO,
+                strict=strict,
+            ),
             overwrite=overwrite,
             fail_fast=fail_fast,
             cache_dir=cache_dir,

@@ -23,6 +23,7 @@ class Verb:
 
 VERBS: dict[str, Verb] = {
     "synthesize": Verb("omnisyn.cli.synthesize", "Make the missing contrasts of a scan."),
+    "inspect": Verb("omnisyn.cli.inspect", "Say what a scan is, and what is wrong with it."),
     "evaluate": Verb("omnisyn.cli.evaluate", "Score synthesis on whole sites, beside controls."),
     "models": Verb("omnisyn.cli.models", "List, show and verify weights."),
     "simulate": Verb("omnisyn.cli.simulate", "Write simulated patients, or one example."),

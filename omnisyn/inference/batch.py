@@ -9,7 +9,7 @@ from pathlib import Path
 from omnisyn.contrasts import contrast
 from omnisyn.errors import InputError, ModelError, OmnisynError, PartialFailure, UsageError
 from omnisyn.inference.loading import read_patient
-from omnisyn.inference.patients import PatientSources, find_patients, is_dicom_folder
+from omnisyn.inference.patients import PatientSources, find_patients
 from omnisyn.inference.request import LoadedPatient, Output, Request
 from omnisyn.inference.synthesizer import Synthesizer
 from omnisyn.inference.writing import (
@@ -20,6 +20,7 @@ from omnisyn.inference.writing import (
     write_synthesis,
 )
 from omnisyn.listeners import Note, Progress, labelled, unheard, unwatched
+from omnisyn.volumes.read import is_dicom_folder
 
 
 def check_request(items: Sequence[str | Path], request: Request) -> list[PatientSources]:
@@ -32,7 +33,7 @@ def check_request(items: Sequence[str | Path], request: Request) -> list[Patient
     for name in request.targets:
         if name.lower() != "all":
             contrast(name)
-    patients = find_patients(items)
+    patients = find_patients(items, request.series)
     if request.truth and len(patients) > 1:
         raise UsageError(
             f"--truth belongs to one patient, and here are {len(patients)}",

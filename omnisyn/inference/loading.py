@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from omnisyn.contrasts import NAMES, contrast, guess_contrast
 from omnisyn.errors import InputError
 from omnisyn.inference.patients import PatientSources
@@ -22,7 +24,8 @@ def read_patient(patient: PatientSources, request: Request, note: Note = unheard
     truth: dict[str, Volume] = {}
     for source in patient.sources:
         try:
-            volume = read_volume(source.path, source.contrast)
+            reading = replace(request.reading, series=source.series)
+            volume = read_volume(source.path, source.contrast, reading)
         except InputError as fault:
             # A series that nobody asked for must not cost the patient; one whose name promises a
             # contrast must, or a source would go missing silently.

@@ -16,10 +16,8 @@ from pathlib import Path
 from omnisyn.contrasts import CONTRASTS, Contrast, contrast, guess_contrast
 from omnisyn.errors import InputError, UsageError
 from omnisyn.inference.naming import without_contrast
-from omnisyn.volumes.file_bytes import DICOM_START_BYTES, looks_like_dicom
-from omnisyn.volumes.read import read_sidecar
+from omnisyn.volumes.read import NIFTI_SUFFIXES, is_dicom_folder, read_sidecar
 
-_NIFTI_SUFFIXES = (".nii.gz", ".nii")
 _SUBJECT = re.compile(r"(?:^|[_/\\])(sub-[A-Za-z0-9]+)(?:.*?[_/\\](ses-[A-Za-z0-9]+))?")
 # Files beside a scan that show no contrast, whatever else their names say.
 _NO_SCAN = re.compile(
@@ -32,10 +30,12 @@ _PASSED_OVER = frozenset({"cache", "derivatives", "truth", "__MACOSX"})
 
 @dataclass(frozen=True)
 class Source:
-    """One scan: where it lies, and its contrast where that is known before reading it."""
+    """One scan: where it lies, its contrast where that is known before reading it, and which
+    series of a DICOM folder it is where that was said."""
 
     path: Path
     contrast: Contrast | None
+    series: str | None = None
 
 
 @dataclass(frozen=True)
@@ -55,17 +55,20 @@ class PatientSources:
     found: bool
 
 
-def find_patients(items: Sequence[str | Path]) -> list[PatientSources]:
+def find_patients(items: Sequence[str | Path], series: Sequence[str] = ()) -> list[PatientSources]:
     """Group the sources of one call into patients.
 
     Args:
         items: `PATH` or `CONTRAST=PATH`, each a file, a DICOM folder or a folder of patients.
+        series: series of the one DICOM folder that is given; each becomes a source.
 
     Raises:
-        UsageError: two sources of one contrast, or files of which nothing says whether they show
-            one patient.
+        UsageError: series of anything but one DICOM folder, two sources of one contrast, or
+            files of which nothing says whether they show one patient.
         InputError: a path that does not exist, or a folder without scans.
     """
+    if series:
+        return [_chosen_series(items, series)]
     single: list[Source] = []
     said: list[bool] = []
     patients: list[PatientSources] = []
@@ -83,6 +86,20 @@ def find_patients(items: Sequence[str | Path]) -> list[PatientSources]:
     return _grouped(single, any(said)) + patients
 
 
+def _chosen_series(items: Sequence[str | Path], series: Sequence[str]) -> PatientSources:
+    path, named = _split(items[0])
+    if len(items) > 1 or not path.is_dir() or not is_dicom_folder(path):
+        raise UsageError(
+            "--series chooses from one DICOM folder", remedy="give that folder alone as --src"
+        )
+    if named is not None and len(series) > 1:
+        raise UsageError(
+            f"{len(series)} series cannot all be {named.name}", remedy="leave the contrast out"
+        )
+    sources = tuple(Source(path, named, selector) for selector in series)
+    return PatientSources(path.name, Path(), sources, found=False)
+
+
 def _split(item: str | Path) -> tuple[Path, Contrast | None]:
     """`T1=path` into path and contrast; a path that exists as it stands is only a path."""
     text = str(item)
@@ -96,30 +113,12 @@ def _split(item: str | Path) -> tuple[Path, Contrast | None]:
 
 def contrast_before_reading(path: Path) -> Contrast | None:
     """What a file's sidecar or its name says it shows; None for DICOM, which says it inside."""
-    if path.is_dir() or not path.name.lower().endswith(_NIFTI_SUFFIXES):
+    if path.is_dir() or not path.name.lower().endswith(NIFTI_SUFFIXES):
         return None
     stated = read_sidecar(path).get("Contrast") if path.is_file() else None
     if isinstance(stated, str):
         return contrast(stated)
     return guess_contrast(path.name)
-
-
-def is_dicom_folder(folder: Path) -> bool:
-    """Whether a folder holds DICOM files directly: told by content, from the first files."""
-    looked = 0
-    for entry in sorted(folder.iterdir()):
-        if not entry.is_file() or entry.name.startswith("."):
-            continue
-        if entry.name.lower().endswith((*_NIFTI_SUFFIXES, ".json", ".tsv", ".toml", ".txt")):
-            continue
-        with entry.open("rb") as file:
-            start = file.read(DICOM_START_BYTES)
-        if looks_like_dicom(start):
-            return True
-        looked += 1
-        if looked == 8:
-            break
-    return False
 
 
 def _grouped(sources: Sequence[Source], contrasts_said: bool) -> list[PatientSources]:
@@ -229,7 +228,7 @@ def _scans(folder: Path) -> Iterator[Path]:
         for name in sorted(files):
             if name.startswith(".") or _NO_SCAN.search(name):
                 continue
-            if name.lower().endswith(_NIFTI_SUFFIXES):
+            if name.lower().endswith(NIFTI_SUFFIXES):
                 yield here / name
 
 

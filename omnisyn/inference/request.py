@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from omnisyn.volumes.options import DEFAULT as READ_DEFAULT
+from omnisyn.volumes.options import ReadOptions
 from omnisyn.volumes.volume import Volume
 
 
@@ -22,6 +24,8 @@ class Request:
         match_source: scale the values to the first source's range.
         overwrite: replace what exists.
         fail_fast: stop at the first patient that fails.
+        series: series of the one DICOM folder that is given; each is a source.
+        reading: what may be read although it is refused by default.
         source_names: the sources as they were given, with basenames in the place of paths.
         model_asked_for: weights, device and precision as they were given, without folders.
     """
@@ -33,6 +37,8 @@ class Request:
     match_source: bool = False
     overwrite: bool = False
     fail_fast: bool = False
+    series: tuple[str, ...] = ()
+    reading: ReadOptions = READ_DEFAULT
     source_names: tuple[str, ...] = ()
     model_asked_for: Mapping[str, str | None] = field(default_factory=dict)
 
@@ -43,6 +49,8 @@ class Request:
             "Sources": list(self.source_names),
             "Targets": list(self.targets),
             "MatchSource": self.match_source,
+            "Series": list(self.series),
+            "Reading": {key: value for key, value in asdict(self.reading).items() if value},
             **self.model_asked_for,
         }
 

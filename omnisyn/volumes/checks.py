@@ -142,15 +142,18 @@ def examine(
     return tuple(findings)
 
 
-def settle(findings: Iterable[Finding], where: str) -> tuple[str, ...]:
+def settle(findings: Iterable[Finding], where: str, *, strict: bool = False) -> tuple[str, ...]:
     """Refuse on the first fatal finding; give the others back as warning sentences.
+
+    Args:
+        strict: every finding is fatal.
 
     Raises:
         InputError: a finding is fatal; its words are the error's.
     """
     warnings = []
     for finding in findings:
-        if finding.fatal:
+        if finding.fatal or strict:
             raise InputError(finding.what, where=where, why=finding.why, remedy=finding.remedy)
         warnings.append(finding.sentence())
     return tuple(warnings)

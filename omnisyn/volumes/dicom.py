@@ -1,4 +1,4 @@
-"""Read a classic DICOM series (one file a slice) as one volume.
+"""Read a DICOM series, classic (one file a slice) or Enhanced (many frames a file), as one volume.
 
 DICOM coordinates are LPS+; the affine here is RAS+, so x and y change sign, exactly. Voxel axes are
 (column, row, slice), slices in ascending order along the normal rows × columns.
@@ -12,99 +12,123 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from omnisyn.errors import InputError
+from omnisyn.contrasts import Contrast
 from omnisyn.geometry import Geometry
 from omnisyn.volumes.checks import examine, settle
 from omnisyn.volumes.dicom_checks import (
-    one_series,
     ordered,
-    orientation,
-    position,
     single_grey_images,
     with_geometry,
     without_localizers,
 )
-from omnisyn.volumes.dicom_files import DicomFile, find_images, pixels
+from omnisyn.volumes.dicom_facts import acquisition
+from omnisyn.volumes.dicom_files import find_images
+from omnisyn.volumes.dicom_frames import Frame, flattened, frames_of
+from omnisyn.volumes.dicom_headers import SourceHeader
+from omnisyn.volumes.dicom_pixels import pixels
+from omnisyn.volumes.dicom_stacks import Stack, choose_stack, find_stacks
+from omnisyn.volumes.options import DEFAULT, ReadOptions
 from omnisyn.volumes.volume import Provenance, Volume
 
-_NUMBERS = ("RepetitionTime", "EchoTime", "InversionTime", "FlipAngle", "SliceThickness")
-_WORDS = {
-    "Manufacturer": "Manufacturer",
-    "ManufacturersModelName": "ManufacturerModelName",
-    "SeriesDescription": "SeriesDescription",
-    "ProtocolName": "ProtocolName",
-    "SequenceName": "SequenceName",
-    "ScanningSequence": "ScanningSequence",
-    "SequenceVariant": "SequenceVariant",
-    "ScanOptions": "ScanOptions",
-    "MRAcquisitionType": "MRAcquisitionType",
-    "ContrastBolusAgent": "ContrastBolusAgent",
-}
 
+def read_dicom(
+    path: str | Path, options: ReadOptions = DEFAULT, said: Contrast | None = None
+) -> Volume:
+    """Read one series of a folder, or a single file.
 
-def read_dicom(path: str | Path) -> Volume:
-    """Read a folder that holds one series, or a single file as one slice.
+    The volume's contrast is left open: `read_volume` guesses it from the header.
 
-    The contrast is left open: `read_volume` guesses it from the description.
+    Args:
+        said: the contrast that the folder is said to hold; chooses among several series.
 
     Raises:
-        InputError: no images, several series, repeats at one place, gaps, missing geometry, colour,
-            multi-frame, damaged files; one line says which and how to mend it.
+        InputError: no images, several series of which none is chosen, gaps, missing geometry,
+            colour, damaged files; one line says which and how to mend it.
         ResourceError: the disk fails in mid-read.
     """
     # pydicom warns of every value that bends the standard; what matters here is checked here.
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)
-        return _read_series(Path(path))
+        path = Path(path)
+        where = path.name or path.resolve().name
+        stacks, skipped = _stacks(path)
+        stack = choose_stack(stacks, options.series, said, where)
+        notes = []
+        if skipped:
+            notes.append(f"{skipped} file{'s' if skipped > 1 else ''} skipped that hold no image")
+        if len(stacks) > 1:
+            notes.append(f"of {len(stacks)} stacks in the folder this one: {stack.sentence()}")
+        return _read_stack(stack.frames, where, options, notes)
 
 
-def _read_series(path: Path) -> Volume:
-    where = path.name or path.resolve().name
+def read_stack(stack: Stack, where: str) -> Volume:
+    """Read one of the stacks that `list_stacks` found. Errors as in `read_dicom`."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)
+        return _read_stack(stack.frames, where, DEFAULT, [])
+
+
+def list_stacks(path: str | Path) -> list[Stack]:
+    """Every series, echo and repeat that a folder or file holds. Errors as in `read_dicom`."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)
+        return _stacks(Path(path))[0]
+
+
+def _stacks(path: Path) -> tuple[list[Stack], int]:
     files, skipped = find_images(path)
-    one_series(files, where)
-    single_grey_images(files)
-    with_geometry(files)
-    files, notes = without_localizers(files, where)
-    files = ordered(files, where)
-    if skipped:
-        notes.append(f"{skipped} file{'s' if skipped > 1 else ''} skipped that hold no image")
-    modality = files[0].text("Modality")
+    frames = [frame for file in files for frame in frames_of(file)]
+    return find_stacks(frames), skipped
+
+
+def _read_stack(
+    frames: Sequence[Frame], where: str, options: ReadOptions, notes: list[str]
+) -> Volume:
+    single_grey_images(frames)
+    with_geometry(frames)
+    frames, remarks = without_localizers(frames, where)
+    frames = ordered(frames, where, allow_gaps=options.allow_gaps)
+    notes = notes + remarks
+    modality = frames[0].text("Modality")
     if modality not in ("MR", ""):
         notes.append(f"the modality is {modality}, not MR")
-    if len(files) == 1 and not _thickness(files[0]):
+    if len(frames) == 1 and not _thickness(frames[0]):
         notes.append("a single slice without a thickness: 1 mm is assumed")
-    geometry = Geometry(
-        (files[0].integer("Columns"), files[0].integer("Rows"), len(files)), _affine(files)
-    )
-    voxels = np.empty(geometry.shape, dtype=np.float32, order="F")
-    for index, file in enumerate(files):
-        voxels[:, :, index] = pixels(file).T
-    findings = settle(examine(voxels, geometry), where)
+    shape = (frames[0].integer("Columns"), frames[0].integer("Rows"), len(frames))
+    voxels = np.empty(shape, dtype=np.float32, order="F")
+    for index, frame in enumerate(frames):
+        voxels[:, :, index] = pixels(frame).T
+    headers = tuple(SourceHeader(flattened(frame), frame.number) for frame in frames)
+    if options.allow_gaps:
+        filled = _fill_gaps(voxels, frames)
+        if filled is not voxels:
+            notes.append(
+                f"{len(frames)} unevenly spaced slices were resampled to {filled.shape[2]} "
+                "(linear interpolation)"
+            )
+            # An interpolated slice has no source image that a derived series could point to.
+            voxels, headers = filled, ()
+    geometry = Geometry(voxels.shape, _affine(frames, voxels.shape[2]))
+    findings = settle(examine(voxels, geometry), where, strict=options.strict)
     provenance = Provenance(
         name=where,
         format="dicom",
-        sha256=_joint_hash(files),
-        acquisition=_acquisition(files[0]),
+        sha256=_joint_hash(frames),
+        acquisition=acquisition(frames[0]),
         warnings=(*notes, *findings),
     )
-    return Volume(voxels, geometry, None, provenance)
+    return Volume(voxels, geometry, None, provenance, headers)
 
 
-def _affine(files: Sequence[DicomFile]) -> NDArray[np.float64]:
+def _affine(frames: Sequence[Frame], slices: int) -> NDArray[np.float64]:
     """Voxel (column, row, slice) to RAS+ mm, by equation C.7.6.2.1-1 of DICOM PS3.3."""
-    row, column = orientation(files[0])
-    spacing = files[0].numbers("PixelSpacing", 2)
-    if spacing is None:
-        raise InputError(
-            "the image has no usable PixelSpacing",
-            where=files[0].name,
-            remedy="export the original series again",
-        )
-    first, last = position(files[0]), position(files[-1])
-    if len(files) > 1:
-        step = (last - first) / (len(files) - 1)
+    row, column = frames[0].orientation
+    spacing = frames[0].pixel_spacing
+    first, last = frames[0].position, frames[-1].position
+    if slices > 1:
+        step = (last - first) / (slices - 1)
     else:
-        step = np.cross(row, column) * (_thickness(files[0]) or 1.0)
+        step = np.cross(row, column) * (_thickness(frames[0]) or 1.0)
     affine = np.eye(4)
     affine[:3, 0] = row * spacing[1]
     affine[:3, 1] = column * spacing[0]
@@ -115,33 +139,38 @@ def _affine(files: Sequence[DicomFile]) -> NDArray[np.float64]:
     return affine + 0.0
 
 
-def _thickness(file: DicomFile) -> float | None:
+def _fill_gaps(voxels: NDArray[np.float32], frames: Sequence[Frame]) -> NDArray[np.float32]:
+    """Slices at even distances, near the usual one, between the first and the last.
+
+    Returns:
+        `voxels` itself where the slices are even already.
+    """
+    normal = np.cross(*frames[0].orientation)
+    heights = np.array([frame.position @ normal for frame in frames])
+    if len(heights) < 2:
+        return voxels
+    usual = float(np.median(np.diff(heights)))
+    count = round((heights[-1] - heights[0]) / usual) + 1
+    wanted = np.linspace(heights[0], heights[-1], count)
+    if count == len(heights) and np.abs(wanted - heights).max() < 0.02 * usual:
+        return voxels
+    above = np.clip(np.searchsorted(heights, wanted), 1, len(heights) - 1)
+    share = (wanted - heights[above - 1]) / (heights[above] - heights[above - 1])
+    filled: NDArray[np.float32] = (
+        voxels[:, :, above - 1] * (1 - share) + voxels[:, :, above] * share
+    )
+    return np.asfortranarray(filled, dtype=np.float32)
+
+
+def _thickness(frame: Frame) -> float | None:
     """The distance in mm that a slice by itself stands for, where the header says it."""
     for keyword in ("SpacingBetweenSlices", "SliceThickness"):
-        value = file.numbers(keyword, 1)
-        if value is not None and value[0] > 0:
-            return float(value[0])
+        value = frame.number_of(keyword)
+        if value is not None and value > 0:
+            return value
     return None
 
 
-def _joint_hash(files: Sequence[DicomFile]) -> str:
-    return hashlib.sha256("".join(sorted(file.sha256 for file in files)).encode()).hexdigest()
-
-
-def _acquisition(file: DicomFile) -> dict[str, float | str]:
-    facts: dict[str, float | str] = {}
-    for keyword in _NUMBERS:
-        value = file.numbers(keyword, 1)
-        if value is not None:
-            facts[keyword] = float(value[0])
-    field = file.numbers("MagneticFieldStrength", 1)
-    if field is not None:
-        # Some scanners write gauss: 15000 for 1.5 T.
-        facts["MagneticFieldStrength"] = float(field[0]) / (10000 if field[0] > 100 else 1)
-    for fact, keyword in _WORDS.items():
-        text = file.text(keyword)
-        if text:
-            facts[fact] = text
-    if "FS" in file.text("ScanOptions").split("\\"):
-        facts["FatSuppressed"] = True
-    return facts
+def _joint_hash(frames: Sequence[Frame]) -> str:
+    hashes = sorted({frame.file.path: frame.file.sha256 for frame in frames}.values())
+    return hashlib.sha256("".join(hashes).encode()).hexdigest()

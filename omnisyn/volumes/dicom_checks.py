@@ -1,17 +1,16 @@
-"""Checks of a DICOM series before its files become one volume.
+"""Checks of a DICOM series before its frames become one volume.
 
 Each refuses with what is wrong, why it matters and how to mend it. A series reader that lacks them
 takes the first of two series, stretches the spacing over a missing slice, or stacks two echoes.
 """
 
-from collections import Counter
 from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
 from omnisyn.errors import InputError
-from omnisyn.volumes.dicom_files import DicomFile
+from omnisyn.volumes.dicom_frames import Frame
 from omnisyn.volumes.nifti_affine import SHEAR_TOLERANCE
 from omnisyn.volumes.nifti_header import MAXIMUM_VOXELS
 
@@ -21,162 +20,89 @@ _SPACING_TOLERANCE = 0.02
 """Largest deviation of a slice distance, as a part of the usual distance."""
 
 
-def one_series(files: Sequence[DicomFile], where: str) -> None:
-    """Refuse files of several series or patients: each series would be another volume.
-
-    Raises:
-        InputError: the series are listed by number, description and count.
-    """
-    counts = Counter(file.text("SeriesInstanceUID") for file in files)
-    if len(counts) > 1:
-        first = {file.text("SeriesInstanceUID"): file for file in reversed(files)}
-        listing = ", ".join(
-            f"{first[uid].text('SeriesNumber') or '?'} "
-            f"{first[uid].text('SeriesDescription') or 'unnamed'} ({count} files)"
-            for uid, count in counts.items()
-        )
-        raise InputError(
-            f"the folder holds {len(counts)} series",
-            where=where,
-            why=listing,
-            remedy="put the files of one series into a folder of their own",
-        )
-    if len({file.text("PatientID") for file in files}) > 1:
-        raise InputError(
-            "the files belong to several patients",
-            where=where,
-            remedy="give the files of one patient",
-        )
-
-
-def single_grey_images(files: Sequence[DicomFile]) -> None:
-    """Refuse colour, inverted, multi-frame and oversized images.
+def single_grey_images(frames: Sequence[Frame]) -> None:
+    """Refuse colour, inverted and oversized images.
 
     Raises:
         InputError: see above, naming the file and the kind.
     """
-    for file in files:
-        photometric = file.text("PhotometricInterpretation") or "MONOCHROME2"
-        if file.integer("SamplesPerPixel", 1) != 1 or photometric != "MONOCHROME2":
+    for frame in frames:
+        photometric = frame.text("PhotometricInterpretation") or "MONOCHROME2"
+        if frame.integer("SamplesPerPixel", 1) != 1 or photometric != "MONOCHROME2":
             raise InputError(
                 "not a grey MR image",
-                where=file.name,
+                where=frame.name,
                 why=f"its pixels are {photometric}",
                 remedy="give the original series, not a picture made of it",
             )
-        frames = file.integer("NumberOfFrames", 1)
-        if frames > 1 or "SharedFunctionalGroupsSequence" in file.dataset:
-            raise InputError(
-                "multi-frame DICOM is not read yet",
-                where=file.name,
-                why=f"{frames} frames in one file",
-                remedy="convert it to NIfTI (for example with dcm2niix) and give that",
-            )
-        rows, columns = file.integer("Rows"), file.integer("Columns")
+        rows, columns = frame.integer("Rows"), frame.integer("Columns")
         if rows < 1 or columns < 1:
             raise InputError(
                 "the image has no rows or no columns",
-                where=file.name,
+                where=frame.name,
                 remedy="export the original series again",
             )
-        if rows * columns * len(files) > MAXIMUM_VOXELS:
+        if rows * columns * len(frames) > MAXIMUM_VOXELS:
             raise InputError(
                 "the series is too large",
-                where=file.name,
+                where=frame.name,
                 why=f"more than {MAXIMUM_VOXELS} voxels in all",
                 remedy="give fewer slices",
             )
 
 
-def with_geometry(files: Sequence[DicomFile]) -> None:
+def with_geometry(frames: Sequence[Frame]) -> None:
     """Refuse images that do not say where they lie: nothing can be placed without it.
 
     Raises:
         InputError: naming the file and the missing element.
     """
-    for file in files:
-        for keyword, count in (
-            ("ImagePositionPatient", 3),
-            ("ImageOrientationPatient", 6),
-            ("PixelSpacing", 2),
-        ):
-            if file.numbers(keyword, count) is None:
-                raise InputError(
-                    f"the image has no usable {keyword}",
-                    where=file.name,
-                    remedy="export the original series, not a secondary capture",
-                )
-        spacing = file.numbers("PixelSpacing", 2)
-        directions = orientation(file)
-        cosines = directions @ directions.T - np.eye(2)
-        if spacing is None or (spacing <= 0).any():
+    for frame in frames:
+        directions = frame.orientation
+        if not np.isfinite(frame.position).all() or (frame.pixel_spacing <= 0).any():
             raise InputError(
                 "the PixelSpacing is not positive",
-                where=file.name,
+                where=frame.name,
                 remedy="export the original series again",
             )
-        if np.abs(cosines).max() > SHEAR_TOLERANCE:
+        if np.abs(directions @ directions.T - np.eye(2)).max() > SHEAR_TOLERANCE:
             raise InputError(
                 "the image's row and column directions are not at right angles",
-                where=file.name,
+                where=frame.name,
                 remedy="export the original series again",
             )
 
 
-def orientation(file: DicomFile) -> NDArray[np.float64]:
-    """Direction cosines of the rows and the columns, LPS+: [2, 3]."""
-    cosines = file.numbers("ImageOrientationPatient", 6)
-    if cosines is None:
-        raise InputError(
-            "the image has no usable ImageOrientationPatient",
-            where=file.name,
-            remedy="export the original series again",
-        )
-    return cosines.reshape(2, 3)
-
-
-def position(file: DicomFile) -> NDArray[np.float64]:
-    """LPS+ position of the first pixel's centre in mm: [3]."""
-    place = file.numbers("ImagePositionPatient", 3)
-    if place is None:
-        raise InputError(
-            "the image has no usable ImagePositionPatient",
-            where=file.name,
-            remedy="export the original series again",
-        )
-    return place
-
-
-def without_localizers(files: Sequence[DicomFile], where: str) -> tuple[list[DicomFile], list[str]]:
+def without_localizers(frames: Sequence[Frame], where: str) -> tuple[list[Frame], list[str]]:
     """Leave out the few images that lie across the others; refuse where there is no majority.
 
     Raises:
         InputError: no orientation has more than half of the images, or images of one orientation
             differ in size or spacing.
     """
-    groups: list[list[DicomFile]] = []
-    for file in files:
+    groups: list[list[Frame]] = []
+    for frame in frames:
         for group in groups:
-            if np.abs(orientation(file) - orientation(group[0])).max() <= _SAME_DIRECTION:
-                group.append(file)
+            if np.abs(frame.orientation - group[0].orientation).max() <= _SAME_DIRECTION:
+                group.append(frame)
                 break
         else:
-            groups.append([file])
+            groups.append([frame])
     largest = max(groups, key=len)
-    if 2 * len(largest) <= len(files):
+    if 2 * len(largest) <= len(frames):
         raise InputError(
             "the images lie in several orientations",
             where=where,
             why=f"{len(groups)} orientations of {', '.join(str(len(g)) for g in groups)} images",
             remedy="give the files of one stack of parallel slices",
         )
-    kept = [file for file in largest if "LOCALIZER" not in file.text("ImageType").upper()]
+    kept = [frame for frame in largest if "LOCALIZER" not in frame.text("ImageType").upper()]
     kept = kept or largest
     notes = []
-    if len(kept) < len(files):
-        left_out = len(files) - len(kept)
+    if len(kept) < len(frames):
+        left_out = len(frames) - len(kept)
         notes.append(f"{left_out} localizer image{'s' if left_out > 1 else ''} left out")
-    shapes = {(file.integer("Rows"), file.integer("Columns")) for file in kept}
+    shapes = {(frame.integer("Rows"), frame.integer("Columns")) for frame in kept}
     if len(shapes) > 1:
         raise InputError(
             "the images differ in size",
@@ -184,7 +110,7 @@ def without_localizers(files: Sequence[DicomFile], where: str) -> tuple[list[Dic
             why=", ".join(f"{rows} x {columns}" for rows, columns in sorted(shapes)),
             remedy="give the files of one stack",
         )
-    spacings = np.array([file.numbers("PixelSpacing", 2) for file in kept])
+    spacings = np.array([frame.pixel_spacing for frame in kept])
     if np.ptp(spacings, axis=0).max() > 1e-4 * spacings.min():
         raise InputError(
             "the images differ in pixel spacing", where=where, remedy="give the files of one stack"
@@ -192,16 +118,16 @@ def without_localizers(files: Sequence[DicomFile], where: str) -> tuple[list[Dic
     return kept, notes
 
 
-def ordered(files: Sequence[DicomFile], where: str) -> list[DicomFile]:
+def ordered(frames: Sequence[Frame], where: str, *, allow_gaps: bool = False) -> list[Frame]:
     """Sort along the slice normal; refuse several images at one place, gaps and tilted stacks.
 
     Raises:
         InputError: says what tells the images of one place apart, or where the gap is.
     """
-    row, column = orientation(files[0])
+    row, column = frames[0].orientation
     normal = np.cross(row, column)
-    ranked = sorted(files, key=lambda file: float(position(file) @ normal))
-    heights = np.array([position(file) @ normal for file in ranked])
+    ranked = sorted(frames, key=lambda frame: float(frame.position @ normal))
+    heights = np.array([frame.position @ normal for frame in ranked])
     steps = np.diff(heights)
     if not len(steps):
         return ranked
@@ -209,7 +135,7 @@ def ordered(files: Sequence[DicomFile], where: str) -> list[DicomFile]:
         _refuse_duplicates(ranked, steps, where)
     usual = float(np.median(steps))
     uneven = np.abs(steps - usual) > max(_SPACING_TOLERANCE * usual, _SAME_POSITION_MM)
-    if uneven.any():
+    if uneven.any() and not allow_gaps:
         places = ", ".join(
             f"{heights[i]:.2f} to {heights[i + 1]:.2f} mm" for i in np.flatnonzero(uneven)[:4]
         )
@@ -217,9 +143,9 @@ def ordered(files: Sequence[DicomFile], where: str) -> list[DicomFile]:
             "slices are missing or unevenly spaced",
             where=where,
             why=f"the usual distance is {usual:.2f} mm, but {places}",
-            remedy="export the complete series",
+            remedy="export the complete series, or fill the gaps by interpolation (--allow-gaps)",
         )
-    offsets = np.array([position(file) for file in ranked])
+    offsets = np.array([frame.position for frame in ranked])
     sideways = offsets - offsets[0] - np.outer(heights - heights[0], normal)
     extent = max(float(heights[-1] - heights[0]), usual)
     if np.linalg.norm(sideways, axis=1).max() > max(SHEAR_TOLERANCE * extent, _SAME_POSITION_MM):
@@ -232,15 +158,15 @@ def ordered(files: Sequence[DicomFile], where: str) -> list[DicomFile]:
     return ranked
 
 
-def _refuse_duplicates(ranked: Sequence[DicomFile], steps: NDArray[np.float64], where: str) -> None:
+def _refuse_duplicates(ranked: Sequence[Frame], steps: NDArray[np.float64], where: str) -> None:
     i = int(np.flatnonzero(steps < _SAME_POSITION_MM)[0])
     pair = ranked[i], ranked[i + 1]
     count = int((steps < _SAME_POSITION_MM).sum())
-    if pair[0].sha256 == pair[1].sha256:
+    if pair[0].file.sha256 == pair[1].file.sha256 and pair[0].number == pair[1].number:
         why = "the same file is there twice"
     else:
         telling = [
-            f"{keyword} {' and '.join(file.text(keyword) or 'none' for file in pair)}"
+            f"{keyword} {' and '.join(frame.text(keyword) or 'none' for frame in pair)}"
             for keyword in (
                 "EchoTime", "ImageType", "AcquisitionNumber", "TemporalPositionIdentifier",
                 "TriggerTime", "SOPInstanceUID",

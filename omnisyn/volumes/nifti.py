@@ -17,6 +17,7 @@ from omnisyn.geometry import Geometry
 from omnisyn.volumes.checks import examine, settle
 from omnisyn.volumes.file_bytes import FileBytes, foreign_kind, peek, read_file, unpack
 from omnisyn.volumes.nifti_header import HEADER_BYTES, NiftiHeader, parse_header
+from omnisyn.volumes.options import DEFAULT, ReadOptions
 from omnisyn.volumes.volume import Provenance, Volume
 
 
@@ -31,7 +32,7 @@ class NiftiImage:
     sha256: str
 
 
-def read_nifti(path: str | Path) -> Volume:
+def read_nifti(path: str | Path, options: ReadOptions = DEFAULT) -> Volume:
     """Read a file as an image: one 3D volume with signal, every voxel finite.
 
     The contrast is left open and the sidecar unread: `read_volume` adds both.
@@ -40,9 +41,13 @@ def read_nifti(path: str | Path) -> Volume:
         InputError: missing, not NIfTI, damaged, or not usable as an image; one line says why.
         ResourceError: the disk fails in mid-read.
     """
-    image = load_nifti(read_file(Path(path)))
+    image = load_nifti(read_file(Path(path)), options.volume)
     name = Path(path).name
-    findings = settle(examine(image.voxels, image.geometry), name)
+    voxels, notes = image.voxels, image.warnings
+    if options.zero_nonfinite:
+        voxels, replaced = _without_nonfinite(voxels)
+        notes += replaced
+    findings = settle(examine(voxels, image.geometry), name, strict=options.strict)
     provenance = Provenance(
         name=name,
         format="nifti",
@@ -50,13 +55,16 @@ def read_nifti(path: str | Path) -> Volume:
         qform_code=image.header.qform_code,
         sform_code=image.header.sform_code,
         units=image.header.units,
-        warnings=image.warnings + findings,
+        warnings=notes + findings,
     )
-    return Volume(image.voxels, image.geometry, None, provenance)
+    return Volume(voxels, image.geometry, None, provenance)
 
 
-def load_nifti(file: FileBytes) -> NiftiImage:
+def load_nifti(file: FileBytes, volume: int | None = None) -> NiftiImage:
     """Read the voxels of a file without asking whether they make sense as an image.
+
+    Args:
+        volume: which one of a 4D file, counted from 1; by default the file must hold one.
 
     Raises:
         InputError: not NIfTI, damaged, several volumes, or values beyond float32.
@@ -68,21 +76,53 @@ def load_nifti(file: FileBytes) -> NiftiImage:
         kind, remedy = foreign
         raise InputError("not a NIfTI file", where=name, why=f"it is {kind}", remedy=remedy)
     header = parse_header(start, name)
-    if len(header.shape) > 3:
-        raise InputError(
-            f"the file holds {len(header.shape)} dimensions {header.shape}, not one 3D volume",
-            where=name,
-            remedy="split it and give one volume",
-        )
+    shape, chosen = header.shape[:3], _chosen_volume(header.shape, volume, name)
     content = unpack(file, header.file_bytes)
-    stored = np.frombuffer(content, header.voxel_type, offset=header.data_offset)
-    voxels = _float32(stored.reshape(header.shape, order="F"), header, name)
+    count = int(np.prod(shape))
+    first = header.data_offset + chosen * count * header.voxel_type.itemsize
+    stored = np.frombuffer(content, header.voxel_type, count=count, offset=first)
+    voxels = _float32(stored.reshape(shape, order="F"), header, name)
     return NiftiImage(
         voxels=voxels,
-        geometry=Geometry(header.shape, header.affine),
+        geometry=Geometry(shape, header.affine),
         header=header,
         warnings=header.warnings + _suffix_warning(file),
         sha256=hashlib.sha256(file.content).hexdigest(),
+    )
+
+
+def _chosen_volume(shape: tuple[int, ...], volume: int | None, name: str) -> int:
+    """The index of the wanted volume in a file of one or several."""
+    if len(shape) > 4:
+        raise InputError(
+            f"the file holds {len(shape)} dimensions {shape}, not one 3D volume",
+            where=name,
+            remedy="split it and give one volume",
+        )
+    several = shape[3] if len(shape) == 4 else 1
+    if several > 1 and volume is None:
+        raise InputError(
+            f"the file holds {several} volumes, not one",
+            where=name,
+            remedy=f"choose one with --volume 1 ... {several}, or split it",
+        )
+    if volume is not None and not 1 <= volume <= several:
+        raise InputError(
+            f"there is no volume {volume}", where=name, why=f"the file holds {several}",
+            remedy=f"choose from 1 to {several}",
+        )  # fmt: skip
+    return (volume or 1) - 1
+
+
+def _without_nonfinite(
+    voxels: NDArray[np.float32],
+) -> tuple[NDArray[np.float32], tuple[str, ...]]:
+    finite = np.isfinite(voxels)
+    broken = int(voxels.size - np.count_nonzero(finite))
+    if not broken:
+        return voxels, ()
+    return np.where(finite, voxels, np.float32(0)), (
+        f"{broken} voxels that were NaN or infinite are set to zero",
     )
 
 

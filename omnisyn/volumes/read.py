@@ -1,12 +1,12 @@
-"""Read anything that is one volume: a NIfTI file, a DICOM file or a folder of one DICOM series.
+"""Read anything that is one volume: a NIfTI file, a DICOM file or one series of a DICOM folder.
 
 The kind is found by content. The contrast is the one that is said, else the sidecar's, else what
-the name or description suggests; the acquisition facts come from the sidecar or the DICOM headers.
+header and name suggest; the acquisition facts come from the sidecar or the DICOM headers.
 """
 
 import json
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -14,15 +14,19 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from omnisyn.contrasts import Contrast, guess_contrast
+from omnisyn.contrasts import Contrast
 from omnisyn.contrasts import contrast as find_contrast
 from omnisyn.errors import InputError, OmnisynError, ResourceError
 from omnisyn.geometry import Geometry
+from omnisyn.volumes.checks import Finding, settle
+from omnisyn.volumes.contrast_guess import PARAMETERS_ONLY, contradiction, guess_from
 from omnisyn.volumes.file_bytes import DICOM_START_BYTES, looks_like_dicom, read_file
 from omnisyn.volumes.nifti import load_nifti, read_nifti
+from omnisyn.volumes.options import DEFAULT, ReadOptions
 from omnisyn.volumes.volume import Volume
 from omnisyn.volumes.write import sidecar_path
 
+NIFTI_SUFFIXES = (".nii.gz", ".nii")
 # BIDS states times in seconds; here they are in ms.
 _TIMES = ("RepetitionTime", "EchoTime", "InversionTime")
 _NUMBERS = ("FlipAngle", "MagneticFieldStrength", "SliceThickness")
@@ -39,12 +43,16 @@ _WORDS = (
 _FLAGS = ("FatSuppressed", "Simulated", "Synthetic")
 
 
-def read_volume(path: str | Path, contrast: Contrast | None = None) -> Volume:
-    """Read a NIfTI file, a DICOM file or a folder that holds one DICOM series.
+def read_volume(
+    path: str | Path, contrast: Contrast | None = None, options: ReadOptions = DEFAULT
+) -> Volume:
+    """Read a NIfTI file, a DICOM file or one series of a DICOM folder.
 
     Args:
-        contrast: what the volume shows; without it, sidecar, description and name are asked, and
-            the volume's contrast is None where they say nothing.
+        contrast: what the volume shows; it chooses among several DICOM series. Without it the
+            sidecar, the header and the name are asked, and the volume's contrast is None where
+            they say nothing.
+        options: choices and permissions; by default whatever is ambiguous is refused.
 
     Raises:
         InputError: missing, damaged, ambiguous or not an image; one line says which and why.
@@ -52,7 +60,7 @@ def read_volume(path: str | Path, contrast: Contrast | None = None) -> Volume:
     """
     path = Path(path)
     try:
-        return _read(path, contrast)
+        return _read(path, contrast, options)
     except MemoryError as error:
         raise ResourceError(
             "not enough memory to read the volume",
@@ -61,24 +69,36 @@ def read_volume(path: str | Path, contrast: Contrast | None = None) -> Volume:
         ) from error
 
 
-def _read(path: Path, contrast: Contrast | None) -> Volume:
+def _read(path: Path, contrast: Contrast | None, options: ReadOptions) -> Volume:
     # Unlike Path.is_dir, this takes any name, however long.
-    if os.path.isdir(path) or _is_dicom_file(path):
+    if os.path.isdir(path) or is_dicom_file(path):
         from omnisyn.volumes.dicom import read_dicom
 
-        volume = read_dicom(path)
-        hints = [
-            str(volume.provenance.acquisition.get(key, ""))
-            for key in ("SeriesDescription", "ProtocolName")
-        ]
+        volume = read_dicom(path, options, contrast)
     else:
-        volume = read_nifti(path)
+        volume = read_nifti(path, options)
         side = read_sidecar(path)
-        facts = acquisition_facts(side)
-        volume = replace(volume, provenance=replace(volume.provenance, acquisition=facts))
+        provenance = replace(volume.provenance, acquisition=acquisition_facts(side))
+        volume = replace(volume, provenance=provenance)
         contrast = contrast or _stated_contrast(side, path.name)
-        hints = [str(side.get("SeriesDescription", ""))]
-    return replace(volume, contrast=contrast or _guessed(volume, (*hints, path.name)))
+    facts = volume.provenance.acquisition
+    guess = guess_from(facts, [path.name])
+    doubts = []
+    if contrast is not None:
+        against = contradiction(contrast, facts)
+        if against:
+            doubts.append(_doubt(f"the header does not look like {contrast.name}", against))
+    elif guess.contrast is not None and guess.confidence <= PARAMETERS_ONLY:
+        doubts.append(
+            _doubt(f"the contrast is only guessed to be {guess.contrast.name}", guess.reason)
+        )
+    warned = settle(doubts, path.name, strict=options.strict)
+    provenance = replace(volume.provenance, warnings=volume.provenance.warnings + warned)
+    return replace(volume, contrast=contrast or guess.contrast, provenance=provenance)
+
+
+def _doubt(what: str, why: str) -> Finding:
+    return Finding(what, why, "say what it shows: CONTRAST=PATH")
 
 
 def read_mask(path: str | Path, geometry: Geometry) -> NDArray[np.bool_]:
@@ -184,17 +204,8 @@ def _stated_contrast(sidecar: Mapping[str, Any], name: str) -> Contrast | None:
         ) from error
 
 
-def _guessed(volume: Volume, hints: Sequence[str]) -> Contrast | None:
-    guess = next(filter(None, (guess_contrast(hint) for hint in hints if hint)), None)
-    if guess is not None and guess.name == "T1":
-        # The description of a scan often stays the same after the agent was given.
-        agent = str(volume.provenance.acquisition.get("ContrastBolusAgent", "")).strip()
-        if agent.lower() not in ("", "no", "none", "n"):
-            return find_contrast("T1c")
-    return guess
-
-
-def _is_dicom_file(path: Path) -> bool:
+def is_dicom_file(path: Path) -> bool:
+    """Whether a file's first bytes are those of DICOM."""
     try:
         if not path.is_file():
             return False
@@ -203,3 +214,19 @@ def _is_dicom_file(path: Path) -> bool:
     except OSError:
         return False
     return looks_like_dicom(start)
+
+
+def is_dicom_folder(folder: Path) -> bool:
+    """Whether a folder holds DICOM files directly: told by content, from the first files."""
+    looked = 0
+    for entry in sorted(folder.iterdir()):
+        if not entry.is_file() or entry.name.startswith("."):
+            continue
+        if entry.name.lower().endswith((*NIFTI_SUFFIXES, ".json", ".tsv", ".toml", ".txt")):
+            continue
+        if is_dicom_file(entry):
+            return True
+        looked += 1
+        if looked == 8:
+            break
+    return False

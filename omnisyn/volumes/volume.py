@@ -3,13 +3,17 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from omnisyn.contrasts import Contrast
 from omnisyn.geometry import Geometry
+
+if TYPE_CHECKING:
+    # pydicom is not needed to read NIfTI.
+    from omnisyn.volumes.dicom_headers import SourceHeader
 
 _NO_FACTS: Mapping[str, float | str] = MappingProxyType({})
 
@@ -48,12 +52,14 @@ class Volume:
         geometry: shape and affine (voxel index to RAS+ world, mm).
         contrast: what the volume shows, where known.
         provenance: where it came from.
+        headers: of a DICOM source, one for each slice; with patient data.
     """
 
     voxels: NDArray[np.float32]
     geometry: Geometry
     contrast: Contrast | None = None
     provenance: Provenance = field(default_factory=Provenance)
+    headers: "tuple[SourceHeader, ...]" = field(default=(), repr=False)
 
     def __post_init__(self) -> None:
         if self.voxels.shape != tuple(self.geometry.shape):

@@ -170,3 +170,51 @@ def test_a_read_only_folder_exits_with_5(
     assert code == 5
     assert "omnisyn-out" in one_line(err)
     assert str(tmp_path) not in err
+
+
+def test_one_volume_of_a_4d_file_is_chosen(synthesize: Synthesize, scan: Scan) -> None:
+    path = scan("T1.nii.gz")
+    image = nibabel.load(path)
+    several = np.stack([image.get_fdata(), image.get_fdata()], axis=3)
+    nibabel.save(nibabel.Nifti1Image(several.astype(np.float32), image.affine), path)
+
+    code, _, err = synthesize("--src", path, "--target", "T2")
+    assert code == 3
+    assert "--volume 1 ... 2" in one_line(err)
+    assert not Path("omnisyn-out").exists()
+    assert synthesize("--src", path, "--target", "T2", "--volume", "2")[0] == 0
+
+
+def test_voxels_that_are_not_finite_need_permission(synthesize: Synthesize, scan: Scan) -> None:
+    path = scan("T1.nii.gz")
+    image = nibabel.load(path)
+    broken = image.get_fdata().astype(np.float32)
+    broken[5, 5, 1] = np.nan
+    nibabel.save(nibabel.Nifti1Image(broken, image.affine), path)
+
+    code, _, err = synthesize("--src", path, "--target", "T2")
+    assert code == 3
+    assert "not finite" in one_line(err)
+    code, _, err = synthesize("--src", path, "--target", "T2", "--nonfinite", "zero")
+    assert code == 0
+    assert "1 voxels that were NaN or infinite are set to zero" in err
+
+
+def test_strict_makes_a_warning_a_refusal(synthesize: Synthesize, scan: Scan) -> None:
+    path = scan("T1.nii.gz")
+    path.with_name("T1.json").write_text('{"RepetitionTime": 4.5, "EchoTime": 0.095}')
+
+    code, _, err = synthesize("--src", f"T1={path}", "--target", "FLAIR", "--strict")
+    assert code == 3
+    assert "does not look like T1 (TR 4500 ms, TE 95 ms are those of T2)" in one_line(err)
+    code, _, err = synthesize("--src", f"T1={path}", "--target", "FLAIR")
+    assert code == 0
+    assert "does not look like T1" in err
+
+
+def test_series_of_anything_but_one_dicom_folder_are_refused(
+    synthesize: Synthesize, scan: Scan
+) -> None:
+    code, _, err = synthesize("--src", scan("T1.nii.gz"), "--target", "T2", "--series", "3")
+    assert code == 2
+    assert "--series chooses from one DICOM folder" in one_line(err)

@@ -5,14 +5,16 @@ import pytest
 from pydicom.uid import RLELossless
 
 from omnisyn.errors import InputError
-from omnisyn.volumes.dicom_files import find_images, pixels
+from omnisyn.volumes.dicom_files import find_images
+from omnisyn.volumes.dicom_frames import frames_of
+from omnisyn.volumes.dicom_pixels import pixels
 
 JPEG = Path(__file__).parents[3] / "shared/data/dicom/dicom2nifti/generic/compressed_jpeg/001"
 
 
 def only(folder):
     images, _ = find_images(folder)
-    return images[0]
+    return frames_of(images[0])[0]
 
 
 @pytest.fixture
@@ -39,7 +41,7 @@ def test_slope_and_intercept_of_each_slice_are_applied_as_floats(dicom_series, t
 
     for index, image in enumerate(images):
         expected = series.pixels[index] * (0.25 + index) - index
-        np.testing.assert_allclose(pixels(image), expected, rtol=1e-6)
+        np.testing.assert_allclose(pixels(frames_of(image)[0]), expected, rtol=1e-6)
 
 
 def test_a_slope_of_zero_is_refused(one, tmp_path):

@@ -7,6 +7,7 @@ import pytest
 from omnisyn.errors import InputError
 from omnisyn.geometry import Geometry
 from omnisyn.volumes.nifti import read_nifti
+from omnisyn.volumes.options import ReadOptions
 from omnisyn.volumes.write import write_volume
 
 AFFINE = np.diag([-0.5, -0.75, 3.0, 1.0])
@@ -96,8 +97,46 @@ def test_a_fourth_axis_of_one_volume_is_squeezed(tmp_path, grey_voxels):
 
 
 def test_several_volumes_in_one_file_are_refused(tmp_path, grey_voxels):
-    with pytest.raises(InputError, match=r"4 dimensions \(6, 7, 5, 2\), not one 3D volume"):
-        read_nifti(save(tmp_path / "x.nii.gz", np.stack([grey_voxels] * 2, axis=-1)))
+    path = save(tmp_path / "x.nii.gz", np.stack([grey_voxels, 2 * grey_voxels], axis=-1))
+
+    with pytest.raises(InputError, match=r"the file holds 2 volumes, not one.*--volume 1 ... 2"):
+        read_nifti(path)
+    with pytest.raises(InputError, match=r"there is no volume 3 \(the file holds 2\)"):
+        read_nifti(path, ReadOptions(volume=3))
+
+
+@pytest.mark.parametrize("volume", [1, 2])
+def test_one_of_several_volumes_is_chosen_by_number(tmp_path, grey_voxels, volume):
+    path = save(tmp_path / "x.nii.gz", np.stack([grey_voxels, 2 * grey_voxels], axis=-1))
+
+    chosen = read_nifti(path, ReadOptions(volume=volume))
+
+    np.testing.assert_array_equal(chosen.voxels, volume * grey_voxels)
+
+
+def test_five_dimensions_are_refused_whatever_is_chosen(tmp_path, grey_voxels):
+    path = save(tmp_path / "x.nii.gz", np.stack([grey_voxels[..., None]] * 2, axis=-1))
+
+    with pytest.raises(InputError, match=r"5 dimensions \(6, 7, 5, 1, 2\), not one 3D volume"):
+        read_nifti(path, ReadOptions(volume=1))
+
+
+def test_voxels_that_are_not_finite_are_zeroed_on_request_and_counted(tmp_path, grey_voxels):
+    grey_voxels[0, 0, :3] = np.nan, np.inf, -np.inf
+    path = save(tmp_path / "x.nii.gz", grey_voxels)
+
+    volume = read_nifti(path, ReadOptions(zero_nonfinite=True))
+
+    np.testing.assert_array_equal(volume.voxels[0, 0], [0, 0, 0, *grey_voxels[0, 0, 3:]])
+    assert "3 voxels that were NaN or infinite are set to zero" in volume.provenance.warnings
+
+
+def test_strict_refuses_what_is_otherwise_a_warning(tmp_path, grey_voxels):
+    path = save(tmp_path / "x.nii.gz", grey_voxels - grey_voxels.mean())
+
+    assert any("already normalised" in text for text in read_nifti(path).provenance.warnings)
+    with pytest.raises(InputError, match="already normalised"):
+        read_nifti(path, ReadOptions(strict=True))
 
 
 @pytest.mark.parametrize("shape", [(6, 7, 1), (1, 1, 3), (600, 16, 2)])

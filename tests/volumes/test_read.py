@@ -137,7 +137,7 @@ def test_a_name_that_no_file_system_takes_is_refused():
 
 
 def test_too_little_memory_is_a_fault_of_the_machine(save, monkeypatch):
-    def starved(_):
+    def starved(*_):
         raise MemoryError
 
     monkeypatch.setattr(read, "read_nifti", starved)

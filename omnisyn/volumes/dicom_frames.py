@@ -1,0 +1,212 @@
+"""Frames: the single slices of DICOM files, whether a file holds one or hundreds.
+
+A classic file is one frame. An Enhanced multi-frame file says what its frames share once and what
+differs in a functional group for each (DICOM PS3.3, C.7.6.16); here each becomes a frame that
+answers for itself, so that everything behind knows only frames.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from pydicom.dataset import Dataset
+from pydicom.tag import Tag
+
+from omnisyn.errors import InputError
+from omnisyn.volumes.dicom_files import DicomFile
+
+# What the Enhanced functional groups call the attributes of a classic image.
+_ENHANCED_NAMES = {
+    "EchoTime": "EffectiveEchoTime",
+    "ImageType": "FrameType",
+    "InversionTime": "InversionTimes",
+    "AcquisitionNumber": "FrameAcquisitionNumber",
+    "TemporalPositionIdentifier": "TemporalPositionIndex",
+    "TriggerTime": "NominalCardiacTriggerDelayTime",
+}
+_PER_FRAME, _SHARED = "PerFrameFunctionalGroupsSequence", "SharedFunctionalGroupsSequence"
+_MAXIMUM_FRAMES = 100_000
+
+
+@dataclass(frozen=True, eq=False)
+class Frame:
+    """One slice.
+
+    Attributes:
+        file: the file it lies in.
+        number: its place in a multi-frame file, from 1; None in a classic file.
+        groups: the data sets that speak of it, the most specific first.
+    """
+
+    file: DicomFile
+    number: int | None
+    groups: tuple[Dataset, ...]
+
+    @property
+    def name(self) -> str:
+        """Basename of the file and number of the frame, for messages."""
+        return self.file.name if self.number is None else f"{self.file.name} frame {self.number}"
+
+    def numbers(self, keyword: str, count: int) -> NDArray[np.float64] | None:
+        """A numeric attribute of exactly `count` finite values, or None."""
+        value = self._value(keyword)
+        try:
+            array = np.array([float(item) for item in ([value] if count == 1 else value)])
+        except (TypeError, ValueError, OverflowError):
+            return None
+        return array if array.shape == (count,) and np.isfinite(array).all() else None
+
+    def number_of(self, keyword: str) -> float | None:
+        """A single finite number, or None."""
+        value = self.numbers(keyword, 1)
+        return None if value is None else float(value[0])
+
+    def integer(self, keyword: str, default: int | None = None) -> int:
+        """A whole number; `default` where the attribute is absent or empty.
+
+        Raises:
+            InputError: it is no single whole number, or is absent without a default.
+        """
+        value = self._value(keyword)
+        if value in (None, "") and default is not None:
+            return default
+        try:
+            return int(value)
+        except (TypeError, ValueError, OverflowError) as error:
+            raise InputError(
+                f"the {keyword} is not usable",
+                where=self.name,
+                why=f"it is {str(value)[:40]!r}",
+                remedy="export or copy the series again",
+            ) from error
+
+    def text(self, keyword: str) -> str:
+        """An attribute as text, its values joined by a backslash; empty where it is absent."""
+        value = self._value(keyword)
+        if value is None:
+            return ""
+        if isinstance(value, str | bytes) or not hasattr(value, "__iter__"):
+            return str(value).strip()
+        return "\\".join(str(item).strip() for item in value)
+
+    @cached_property
+    def orientation(self) -> NDArray[np.float64]:
+        """Direction cosines of the rows and the columns, LPS+: [2, 3]."""
+        return self._place("ImageOrientationPatient", 6).reshape(2, 3)
+
+    @cached_property
+    def position(self) -> NDArray[np.float64]:
+        """LPS+ position of the first pixel's centre in mm: [3]."""
+        return self._place("ImagePositionPatient", 3)
+
+    @cached_property
+    def pixel_spacing(self) -> NDArray[np.float64]:
+        """mm between rows and between columns: [2]."""
+        return self._place("PixelSpacing", 2)
+
+    def _place(self, keyword: str, count: int) -> NDArray[np.float64]:
+        values = self.numbers(keyword, count)
+        if values is None:
+            raise InputError(
+                f"the image has no usable {keyword}",
+                where=self.name,
+                remedy="export the original series, not a secondary capture",
+            )
+        return values
+
+    def _value(self, keyword: str) -> Any:
+        names: tuple[str, ...] = (keyword,)
+        if self.number is not None and keyword in _ENHANCED_NAMES:
+            names = (_ENHANCED_NAMES[keyword], keyword)
+        for name in names:
+            for group in self.groups:
+                # pydicom converts an element when asked for it, and may find that it cannot.
+                try:
+                    value = group.get(name)
+                except Exception:
+                    continue
+                if value is not None:
+                    if name == "InversionTimes" and hasattr(value, "__iter__"):
+                        value = next(iter(value), None)
+                    return value
+        return None
+
+
+def frames_of(file: DicomFile) -> list[Frame]:
+    """The frames of one file.
+
+    Raises:
+        InputError: a multi-frame file whose frames do not say where they lie, or whose count of
+            frames contradicts itself.
+    """
+    dataset = file.dataset
+    per_frame = _sequence(dataset, _PER_FRAME)
+    shared = _sequence(dataset, _SHARED)
+    count = Frame(file, None, (dataset,)).integer("NumberOfFrames", 1)
+    if not per_frame:
+        if count > 1 or shared:
+            raise InputError(
+                "a multi-frame file that does not say where its frames lie",
+                where=file.name,
+                why=f"{count} frames, no functional group for each",
+                remedy="export the original series",
+            )
+        return [Frame(file, None, (dataset,))]
+    if len(per_frame) != count or count > _MAXIMUM_FRAMES:
+        raise InputError(
+            "the multi-frame file contradicts itself",
+            where=file.name,
+            why=f"{count} frames announced, {len(per_frame)} described",
+            remedy="export the original series again",
+        )
+    common = tuple(_macros(shared[0])) if shared else ()
+    return [
+        Frame(file, number, (*_macros(group), *common, dataset))
+        for number, group in enumerate(per_frame, start=1)
+    ]
+
+
+def flattened(frame: Frame) -> Dataset:
+    """A frame's attributes as a classic image would state them, without pixels.
+
+    What the derived series copies from its source: the file's own attributes, over them those of
+    the frame's functional groups, under their classic names.
+    """
+    dataset = frame.groups[-1]
+    plain = Dataset()
+    unwanted = {Tag(_PER_FRAME), Tag(_SHARED), Tag("PixelData"), Tag("NumberOfFrames")}
+    for element in dataset:
+        if element.tag not in unwanted and not element.tag.is_private:
+            plain[element.tag] = element
+    if frame.number is not None:
+        for group in reversed(frame.groups[:-1]):
+            for element in group:
+                if not element.tag.is_private:
+                    plain[element.tag] = element
+        for classic, enhanced in _ENHANCED_NAMES.items():
+            if enhanced in plain:
+                value = frame._value(classic)
+                del plain[enhanced]
+                setattr(plain, classic, value)
+    return plain
+
+
+def _sequence(dataset: Dataset, keyword: str) -> list[Dataset]:
+    try:
+        items = dataset.get(keyword)
+    except Exception:
+        return []
+    return list(items) if hasattr(items, "__iter__") else []
+
+
+def _macros(group: Dataset) -> Iterator[Dataset]:
+    """The single items of the sequences that a functional group consists of."""
+    for element in group:
+        if element.VR == "SQ" and not element.tag.is_private and element.value:
+            macro = element.value[0]
+            yield macro
+            # The one attribute that tells frames apart and lies a level deeper.
+            yield from _sequence(macro, "DiffusionGradientDirectionSequence")
