@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypedDict, Unpack, cast
+from typing import TYPE_CHECKING, Any, Literal, TypedDict, Unpack, cast
 
 from omnisyn.errors import UsageError
 from omnisyn.listeners import Note, Progress, labelled, unheard, unwatched
@@ -46,7 +46,10 @@ def synthesize(
     match_source: bool = False,
     series: Sequence[str] = (),
     reading: ReadOptions | None = None,
+    format: Literal["nifti", "dicom"] = "nifti",
+    anonymize: bool = False,
     overwrite: bool = False,
+    skip_existing: bool = False,
     fail_fast: bool = False,
     cache_dir: Path | None = None,
     note: Note = unheard,
@@ -67,6 +70,9 @@ def synthesize(
         series: of the one DICOM folder that is given: number ("7", "7.2"), UID or description;
             each becomes a source.
         reading: what may be read although it is refused by default (`ReadOptions`).
+        format: `dicom` writes a derived series, built on the headers of a DICOM source.
+        anonymize: take the patient out of the DICOM output (basic profile).
+        skip_existing: leave results alone whose hashes match those of sources and weights.
         fail_fast: stop at the first patient that fails.
         cache_dir: where weights from the hub are kept.
 
@@ -78,6 +84,11 @@ def synthesize(
     from omnisyn.inference.synthesizer import Synthesizer
     from omnisyn.volumes.options import ReadOptions
 
+    pseudonyms = None
+    if anonymize:
+        from omnisyn.volumes.dicom_anonymize import Pseudonyms
+
+        pseudonyms = Pseudonyms()
     request = Request(
         targets=tuple(targets),
         output=Path(output),
@@ -86,9 +97,12 @@ def synthesize(
         match_source=match_source,
         series=tuple(series),
         reading=reading or ReadOptions(),
+        format=format,
+        pseudonyms=pseudonyms,
         overwrite=overwrite,
+        skip_existing=skip_existing,
         fail_fast=fail_fast,
-        source_names=tuple(without_folders(source) for source in sources),
+        source_names=() if anonymize else tuple(without_folders(source) for source in sources),
         model_asked_for={
             "Weights": None if weights is None else without_folders(weights),
             "Device": device,

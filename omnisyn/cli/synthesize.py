@@ -26,6 +26,13 @@ from omnisyn.errors import UsageError
 app = application()
 
 
+class Format(StrEnum):
+    """What is written."""
+
+    NIFTI = "nifti"
+    DICOM = "dicom"
+
+
 class Nonfinite(StrEnum):
     """What to do with voxels that are no numbers."""
 
@@ -96,7 +103,18 @@ def synthesize(
     strict: Annotated[
         bool, typer.Option("--strict", help="Refuse an image for what is else a warning.")
     ] = False,
+    format: Annotated[
+        Format,
+        typer.Option("--format", help="dicom: a derived series, from a DICOM source only."),
+    ] = Format.NIFTI,
+    anonymize: Annotated[
+        bool, typer.Option("--anonymize", help="Take the patient out of the DICOM output.")
+    ] = False,
     overwrite: Overwrite = False,
+    skip_existing: Annotated[
+        bool,
+        typer.Option("--skip-existing", help="Leave results alone whose hashes still match."),
+    ] = False,
     fail_fast: Annotated[
         bool, typer.Option("--fail-fast", help="Stop at the first patient that fails.")
     ] = False,
@@ -133,7 +151,10 @@ def synthesize(
                 zero_nonfinite=nonfinite is Nonfinite.ZERO,
                 strict=strict,
             ),
+            format=format.value,
+            anonymize=anonymize,
             overwrite=overwrite,
+            skip_existing=skip_existing,
             fail_fast=fail_fast,
             cache_dir=cache_dir,
             note=console.note,

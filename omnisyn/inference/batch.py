@@ -13,6 +13,7 @@ from omnisyn.inference.patients import PatientSources, find_patients
 from omnisyn.inference.request import LoadedPatient, Output, Request
 from omnisyn.inference.synthesizer import Synthesizer
 from omnisyn.inference.writing import (
+    already_made,
     describe_folder,
     make_folder,
     refuse_unfit_output,
@@ -20,14 +21,15 @@ from omnisyn.inference.writing import (
     write_synthesis,
 )
 from omnisyn.listeners import Note, Progress, labelled, unheard, unwatched
-from omnisyn.volumes.read import is_dicom_folder
+from omnisyn.volumes.read import is_dicom_file, is_dicom_folder
 
 
 def check_request(items: Sequence[str | Path], request: Request) -> list[PatientSources]:
     """Everything that can be refused before a model is loaded.
 
     Raises:
-        UsageError: an unknown contrast, sources that cannot be told apart, a truth for many.
+        UsageError: an unknown contrast, sources that cannot be told apart, a truth for many, DICOM
+            output from a NIfTI source.
         InputError: a missing path, or an output folder inside a source.
     """
     for name in request.targets:
@@ -44,6 +46,7 @@ def check_request(items: Sequence[str | Path], request: Request) -> list[Patient
         if not path.exists():
             raise InputError("there is no such file", where=path.name, remedy="check --truth")
     _refuse_output_inside_sources(items, patients, request.output)
+    _refuse_dicom_from_nifti(patients, request)
     return patients
 
 
@@ -123,6 +126,13 @@ def synthesize_patient(
             remedy="leave a source out",
         )
     paths = {name: volume_path(patient, request, name) for name in targets}
+    if request.skip_existing:
+        weights = synthesizer.identity.sha256
+        for name in [n for n in targets if already_made(paths[n], n, patient, weights, request)]:
+            note(f"{paths.pop(name).name}: left alone, it is there and its hashes match")
+        targets = tuple(paths)
+        if not targets:
+            return []
     for path in paths.values():
         refuse_unfit_output(path, patient, request)
     remarks = list(patient.warnings)
@@ -149,6 +159,23 @@ def synthesize_patient(
         result(str(output.volume))
         outputs.append(output)
     return outputs
+
+
+def _refuse_dicom_from_nifti(patients: Sequence[PatientSources], request: Request) -> None:
+    """A derived series is built on its source's headers; a NIfTI file has none."""
+    if request.format != "dicom":
+        if request.pseudonyms is not None:
+            raise UsageError(
+                "--anonymize belongs to DICOM output", remedy="add --format dicom, or leave it out"
+            )
+        return
+    for patient in patients:
+        first = patient.sources[0].path
+        if not (first.is_dir() or is_dicom_file(first)):
+            raise UsageError(
+                f"{first.name} is not DICOM, and a DICOM series is built on its source's headers",
+                remedy="give the DICOM series as the first --src, or leave --format out",
+            )
 
 
 def _refuse_output_inside_sources(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 
 from omnisyn.contrasts import NAMES, contrast, guess_contrast
@@ -63,7 +64,28 @@ def read_patient(patient: PatientSources, request: Request, note: Note = unheard
         )
     for name, path in (request.truth or {}).items():
         truth[contrast(name).name] = read_volume(path, contrast(name))
-    loaded = LoadedPatient(patient.name, patient.folder, sources, truth)
+    name = patient.name
+    if request.pseudonyms is not None:
+        # A folder is often named after its patient.
+        name = "anonymous"
+        sources = {shown: _renamed(volume, shown) for shown, volume in sources.items()}
+    _refuse_without_headers(sources, request)
+    loaded = LoadedPatient(name, patient.folder, sources, truth)
     for warning in loaded.warnings:
         note(warning)
     return loaded
+
+
+def _renamed(volume: Volume, name: str) -> Volume:
+    return replace(volume, provenance=replace(volume.provenance, name=name))
+
+
+def _refuse_without_headers(sources: Mapping[str, Volume], request: Request) -> None:
+    first = next(iter(sources.values()))
+    if request.format == "dicom" and not first.headers:
+        raise InputError(
+            "no DICOM series can be built on this source",
+            where=first.provenance.name,
+            why="its slices were interpolated, or it is a NIfTI file",
+            remedy="write NIfTI, or give a DICOM series without gaps as the first source",
+        )

@@ -220,7 +220,8 @@ def _scans(folder: Path) -> Iterator[Path]:
         here = Path(place)
         if here != folder and is_dicom_folder(here):
             folders.clear()
-            yield here
+            if not _NO_SCAN.search(here.name):
+                yield here
             continue
         folders[:] = sorted(
             name for name in folders if name not in _PASSED_OVER and not name.startswith(".")

@@ -5,11 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from omnisyn.volumes.options import DEFAULT as READ_DEFAULT
 from omnisyn.volumes.options import ReadOptions
 from omnisyn.volumes.volume import Volume
+
+if TYPE_CHECKING:
+    from omnisyn.volumes.dicom_anonymize import Pseudonyms
 
 
 @dataclass(frozen=True)
@@ -23,6 +26,9 @@ class Request:
         truth: real volumes by target name, for the preview only.
         match_source: scale the values to the first source's range.
         overwrite: replace what exists.
+        skip_existing: leave a result alone whose sidecar names these sources and weights.
+        format: "nifti", or "dicom" for a derived series of a DICOM source.
+        pseudonyms: take the patient out of what is written; of DICOM output only.
         fail_fast: stop at the first patient that fails.
         series: series of the one DICOM folder that is given; each is a source.
         reading: what may be read although it is refused by default.
@@ -36,6 +42,9 @@ class Request:
     truth: Mapping[str, Path] | None = None
     match_source: bool = False
     overwrite: bool = False
+    skip_existing: bool = False
+    format: Literal["nifti", "dicom"] = "nifti"
+    pseudonyms: Pseudonyms | None = None
     fail_fast: bool = False
     series: tuple[str, ...] = ()
     reading: ReadOptions = READ_DEFAULT
@@ -49,6 +58,8 @@ class Request:
             "Sources": list(self.source_names),
             "Targets": list(self.targets),
             "MatchSource": self.match_source,
+            "Format": self.format,
+            "Anonymized": self.pseudonyms is not None,
             "Series": list(self.series),
             "Reading": {key: value for key, value in asdict(self.reading).items() if value},
             **self.model_asked_for,
@@ -102,7 +113,7 @@ class Output:
         patient: what the patient was called (a basename or a relative path).
         sources: names of the contrasts it was made from.
         target: name of the contrast it shows.
-        volume: the .nii.gz file; its sidecar is beside it.
+        volume: the .nii.gz file or the folder of the DICOM series; its sidecar is beside it.
         preview: the picture, where one was wanted.
     """
 

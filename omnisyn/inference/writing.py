@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from omnisyn.contrasts import contrast
-from omnisyn.errors import InputError
+from omnisyn.errors import InputError, OmnisynError
 from omnisyn.inference.naming import synthetic_stem
 from omnisyn.inference.preview import preview_png
 from omnisyn.inference.regrid import onto_first_grid
@@ -19,19 +19,21 @@ from omnisyn.inference.sidecar import ModelIdentity, dataset_description, synthe
 from omnisyn.listeners import Note
 from omnisyn.volumes.atomic import (
     refuse_existing,
+    refuse_existing_folder,
     resource_error,
     write_bytes_atomic,
     write_json_atomic,
 )
 from omnisyn.volumes.normalize import scale, scale_divisor
 from omnisyn.volumes.volume import Volume
-from omnisyn.volumes.write import sidecar_path, write_volume
+from omnisyn.volumes.write import finished, sidecar_path, write_volume
 
 
 def volume_path(patient: LoadedPatient, request: Request, target: str) -> Path:
     """Where a target of a patient is written."""
     stem = synthetic_stem(patient.reference.provenance.name, contrast(target))
-    return request.output / patient.folder / f"{stem}.nii.gz"
+    suffix = ".nii.gz" if request.format == "nifti" else ""
+    return request.output / patient.folder / f"{stem}{suffix}"
 
 
 def refuse_unfit_output(path: Path, patient: LoadedPatient, request: Request) -> None:
@@ -45,7 +47,12 @@ def refuse_unfit_output(path: Path, patient: LoadedPatient, request: Request) ->
         raise InputError(
             "the output would replace a source", where=path.name, remedy="choose another --output"
         )
-    for file in (path, sidecar_path(path), *([_picture_path(path)] if request.preview else ())):
+    beside = (sidecar_path(path), *([_picture_path(path)] if request.preview else ()))
+    if request.format == "dicom":
+        refuse_existing_folder(path, overwrite=request.overwrite)
+    else:
+        beside = (path, *beside)
+    for file in beside:
         refuse_existing(file, overwrite=request.overwrite)
 
 
@@ -76,7 +83,7 @@ def write_synthesis(
         content = _preview(target, slices, patient, model, note)
         picture = write_bytes_atomic(_picture_path(path), content, overwrite=request.overwrite)
     voxels = reference.geometry.from_slices(slices)
-    values = "the model's scale, 0 to 1: 1 is the 99.5 percentile of the foreground"
+    values, gain = "the model's scale, 0 to 1: 1 is the 99.5 percentile of the foreground", 1.0
     if request.match_source:
         gain = scale_divisor(reference.voxels)
         voxels = voxels * np.float32(gain)
@@ -94,15 +101,74 @@ def write_synthesis(
         warnings=warnings,
         simulated=patient.simulated,
     )
-    write_volume(
+    if request.format == "dicom":
+        digest = _write_series(path, voxels, gain, target, patient, request, model)
+        # Last, as beside a NIfTI file: it is the commit mark.
+        write_json_atomic(
+            sidecar_path(path), {**sidecar, "VolumeSHA256": digest}, overwrite=request.overwrite
+        )
+    else:
+        write_volume(
+            path,
+            voxels,
+            reference.geometry,
+            sidecar=sidecar,
+            like=reference,
+            overwrite=request.overwrite,
+        )
+    return Output(patient.name, tuple(patient.sources), target, path, picture)
+
+
+def already_made(
+    path: Path, target: str, patient: LoadedPatient, model_sha256: str, request: Request
+) -> bool:
+    """Whether this very result is there, whole: the hashes of volume, sources and weights match."""
+    digest = None
+    if not path.exists():
+        return False
+    if request.format == "dicom":
+        from omnisyn.volumes.dicom import read_dicom
+
+        try:
+            digest = read_dicom(path).provenance.sha256
+        except OmnisynError:
+            return False
+    sidecar = finished(path, digest)
+    if sidecar is None:
+        return False
+    model = sidecar.get("Model")
+    return (
+        sidecar.get("Target") == target
+        and sidecar.get("SourceSHA256")
+        == [source.provenance.sha256 for source in patient.sources.values()]
+        and isinstance(model, dict)
+        and model.get("SHA256") == model_sha256
+    )
+
+
+def _write_series(
+    path: Path,
+    voxels: NDArray[np.float32],
+    gain: float,
+    target: str,
+    patient: LoadedPatient,
+    request: Request,
+    model: ModelIdentity,
+) -> str:
+    from omnisyn.volumes.dicom_write import DerivedSeries, write_dicom_series
+
+    reference, *others = patient.sources.values()
+    return write_dicom_series(
         path,
         voxels,
         reference.geometry,
-        sidecar=sidecar,
-        like=reference,
+        reference.headers,
+        DerivedSeries(target, tuple(patient.sources), model.name, model.sha256, patient.simulated),
+        others=[other.headers for other in others],
+        scale=gain,
+        pseudonyms=request.pseudonyms,
         overwrite=request.overwrite,
     )
-    return Output(patient.name, tuple(patient.sources), target, path, picture)
 
 
 def describe_folder(request: Request) -> None:

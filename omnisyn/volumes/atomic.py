@@ -139,6 +139,20 @@ def json_bytes(mapping: Mapping[str, Any]) -> bytes:
     return (text + "\n").encode("utf-8")
 
 
+def refuse_existing_folder(path: str | Path, *, overwrite: bool) -> None:
+    """Refuse an output folder that is there already.
+
+    Raises:
+        InputError: see above.
+    """
+    if not overwrite and os.path.lexists(path):
+        raise InputError(
+            "the output folder exists already",
+            where=Path(path).name,
+            remedy="choose another output or allow overwriting (--overwrite)",
+        )
+
+
 @contextlib.contextmanager
 def atomic_directory(path: str | Path, *, overwrite: bool = False) -> Iterator[Path]:
     """Give a hidden folder beside `path` to fill; it becomes `path` when the block ends well.
@@ -151,13 +165,7 @@ def atomic_directory(path: str | Path, *, overwrite: bool = False) -> Iterator[P
         ResourceError: the disk is full, read-only or gone. Nothing is left beside `path`.
     """
     path = Path(path)
-    exists = InputError(
-        "the output folder exists already",
-        where=path.name,
-        remedy="choose another output or allow overwriting (--overwrite)",
-    )
-    if not overwrite and os.path.lexists(path):
-        raise exists
+    refuse_existing_folder(path, overwrite=overwrite)
     temporary = _temporary_neighbour(path)
     try:
         temporary.mkdir()
@@ -168,13 +176,12 @@ def atomic_directory(path: str | Path, *, overwrite: bool = False) -> Iterator[P
         try:
             if overwrite and os.path.lexists(path):
                 _exchange(temporary, path)
-            elif os.path.lexists(path):
-                raise exists
             else:
+                refuse_existing_folder(path, overwrite=overwrite)
                 os.rename(temporary, path)
         except OSError as error:
             if error.errno in (errno.ENOTEMPTY, errno.EEXIST) and not overwrite:
-                raise exists from error
+                refuse_existing_folder(path, overwrite=overwrite)
             _raise_resource_error("cannot put the folder in place", path, error)
     except BaseException:
         shutil.rmtree(temporary, ignore_errors=True)

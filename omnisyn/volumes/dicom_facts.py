@@ -37,4 +37,7 @@ def acquisition(frame: Frame) -> dict[str, float | str]:
             facts[fact] = text
     if "FS" in frame.text("ScanOptions").split("\\"):
         facts["FatSuppressed"] = True
+    if "SYNTHETIC" in frame.text("ImageType").split("\\"):
+        facts["Synthetic"] = True
+        facts["Simulated"] = "SIMULATED" in frame.text("SeriesDescription").split()
     return facts

@@ -70,6 +70,7 @@ def read_volume(
 
 
 def _read(path: Path, contrast: Contrast | None, options: ReadOptions) -> Volume:
+    doubts: list[Finding] = []
     # Unlike Path.is_dir, this takes any name, however long.
     if os.path.isdir(path) or is_dicom_file(path):
         from omnisyn.volumes.dicom import read_dicom
@@ -81,9 +82,16 @@ def _read(path: Path, contrast: Contrast | None, options: ReadOptions) -> Volume
         provenance = replace(volume.provenance, acquisition=acquisition_facts(side))
         volume = replace(volume, provenance=provenance)
         contrast = contrast or _stated_contrast(side, path.name)
+        if side.get("VolumeSHA256", provenance.sha256) != provenance.sha256:
+            doubts.append(
+                Finding(
+                    "the sidecar belongs to another state of this volume",
+                    "the hash in it is not that of the file",
+                    "make the volume again, or remove the sidecar",
+                )
+            )
     facts = volume.provenance.acquisition
     guess = guess_from(facts, [path.name])
-    doubts = []
     if contrast is not None:
         against = contradiction(contrast, facts)
         if against:

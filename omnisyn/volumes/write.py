@@ -8,6 +8,7 @@ so that a volume without its own sidecar can be told.
 
 import contextlib
 import hashlib
+import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
@@ -16,9 +17,15 @@ import numpy as np
 from isal import isal_zlib
 from numpy.typing import NDArray
 
-from omnisyn.errors import UsageError
+from omnisyn.errors import ResourceError, UsageError
 from omnisyn.geometry import Geometry
-from omnisyn.volumes.atomic import atomic_file, json_bytes, refuse_existing, write_bytes_atomic
+from omnisyn.volumes.atomic import (
+    atomic_file,
+    json_bytes,
+    refuse_existing,
+    sha256_file,
+    write_bytes_atomic,
+)
 from omnisyn.volumes.nifti_header import build_header, parse_header
 from omnisyn.volumes.volume import Provenance, Volume
 
@@ -36,6 +43,24 @@ def sidecar_path(path: str | Path) -> Path:
             stem = stem[: -len(suffix)]
             break
     return path.with_name(stem + ".json")
+
+
+def finished(volume: str | Path, volume_sha256: str | None = None) -> Mapping[str, Any] | None:
+    """The sidecar of a volume that was written whole, or None.
+
+    A run that is killed while it replaces a volume may leave the new volume beside the old sidecar:
+    both whole, but not each other's. The hash in the sidecar tells.
+
+    Args:
+        volume_sha256: the hash of the volume where it is known or is no single file's.
+    """
+    try:
+        sidecar = json.loads(sidecar_path(volume).read_text("utf-8"))
+        found = volume_sha256 or sha256_file(volume)
+    except (OSError, ValueError, ResourceError):
+        return None
+    stated = sidecar.get("VolumeSHA256") if isinstance(sidecar, dict) else None
+    return sidecar if stated == found else None
 
 
 def write_volume(

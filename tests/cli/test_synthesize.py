@@ -218,3 +218,87 @@ def test_series_of_anything_but_one_dicom_folder_are_refused(
     code, _, err = synthesize("--src", scan("T1.nii.gz"), "--target", "T2", "--series", "3")
     assert code == 2
     assert "--series chooses from one DICOM folder" in one_line(err)
+
+
+def exam() -> str:
+    """Path of a real little MR image that pydicom brings along."""
+    import pydicom.data
+
+    return str(pydicom.data.get_testdata_file("MR_small.dcm"))
+
+
+def test_a_dicom_series_comes_out_of_a_dicom_source(synthesize: Synthesize) -> None:
+    import pydicom
+
+    code, out, _ = synthesize("--src", f"T1={exam()}", "--target", "T2", "--format", "dicom")
+
+    assert code == 0
+    folder = Path(out.strip())
+    image = pydicom.dcmread(folder / "0001.dcm")
+    source = pydicom.dcmread(exam())
+    assert image.SeriesDescription == "SYNTHETIC T2 from T1 (omnisyn)"
+    assert image.PatientID == source.PatientID
+    assert image.ImagePositionPatient == source.ImagePositionPatient
+    assert json.loads(Path(f"{folder}.json").read_text())["Target"] == "T2"
+
+
+def test_anonymous_dicom_output_names_nobody(synthesize: Synthesize, tmp_path: Path) -> None:
+    import pydicom
+
+    source = pydicom.dcmread(exam())
+    (tmp_path / "DOE_JANE").mkdir()
+    source.save_as(tmp_path / "DOE_JANE" / "1.dcm")
+    code, out, err = synthesize(
+        *("--src", f"T1={tmp_path / 'DOE_JANE'}", "--target", "T2"),
+        *("--format", "dicom", "--anonymize"),
+    )
+    assert code == 0
+    assert "DOE" not in out + err
+    for path in Path("omnisyn-out").rglob("*"):
+        assert "DOE" not in path.name
+        if path.is_file():
+            assert b"DOE" not in path.read_bytes()
+            assert str(source.PatientName).encode() not in path.read_bytes()
+            assert str(source.StudyInstanceUID).encode() not in path.read_bytes()
+
+
+def test_dicom_output_of_a_nifti_source_is_refused(synthesize: Synthesize, scan: Scan) -> None:
+    code, _, err = synthesize("--src", scan("T1.nii.gz"), "--target", "T2", "--format", "dicom")
+    assert code == 2
+    assert "T1.nii.gz is not DICOM" in one_line(err)
+    assert not Path("omnisyn-out").exists()
+
+
+def test_anonymizing_nifti_output_is_refused(synthesize: Synthesize, scan: Scan) -> None:
+    code, _, err = synthesize("--src", scan("T1.nii.gz"), "--target", "T2", "--anonymize")
+    assert code == 2
+    assert "--anonymize belongs to DICOM output" in one_line(err)
+
+
+@pytest.mark.parametrize("form", ["nifti", "dicom"])
+def test_existing_results_are_skipped_only_while_their_hashes_match(
+    synthesize: Synthesize, form: str
+) -> None:
+    words = ("--src", f"T1={exam()}", "--target", "T2", "--format", form, "--skip-existing")
+    assert synthesize(*words)[0] == 0
+    code, out, err = synthesize(*words)
+    assert (code, out) == (0, "")
+    assert "left alone, it is there and its hashes match" in err
+
+    (sidecar,) = Path("omnisyn-out").glob("*desc-synth_T2w.json")
+    content = json.loads(sidecar.read_text())
+    sidecar.write_text(json.dumps({**content, "SourceSHA256": ["0" * 64]}))
+    code, _, err = synthesize(*words)
+    assert code == 3
+    assert "exists already" in err
+
+
+def test_a_sidecar_of_another_state_is_noticed(synthesize: Synthesize, scan: Scan) -> None:
+    path = scan("T1.nii.gz")
+    path.with_name("T1.json").write_text(json.dumps({"VolumeSHA256": "0" * 64}))
+
+    code, _, err = synthesize("--src", path, "--target", "T2")
+    assert code == 0
+    assert "the sidecar belongs to another state of this volume" in err
+    code, _, err = synthesize("--src", path, "--target", "T2", "--strict", "--overwrite")
+    assert code == 3

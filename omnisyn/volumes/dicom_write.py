@@ -1,0 +1,277 @@
+"""Write a synthesized volume as a derived DICOM MR series, beside its source in the same study.
+
+Patient, study, frame of reference and the place of every slice are copied from the source's own
+headers, by a list of what is wanted: private tags and whatever is not on it stay behind. Series and
+images get new UIDs, and every image says that it is synthetic, from which images it was made, and
+that it is for research. The voxels are int16 with a slope; the files are explicit VR little endian.
+"""
+
+import hashlib
+import io
+import re
+import warnings
+from collections.abc import Iterator, Sequence
+from copy import deepcopy
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from pydicom.dataset import Dataset, FileDataset, FileMetaDataset
+from pydicom.uid import ExplicitVRLittleEndian, MRImageStorage, generate_uid
+
+from omnisyn.contrasts import NAMES
+from omnisyn.geometry import Geometry
+from omnisyn.volumes.atomic import atomic_directory, write_bytes_atomic
+from omnisyn.volumes.dicom_anonymize import Pseudonyms
+from omnisyn.volumes.dicom_headers import SourceHeader
+
+TOP_VALUE = 4095
+"""The stored value that stands for the top of the model's scale."""
+
+_PATIENT_AND_STUDY = (
+    *("SpecificCharacterSet", "TimezoneOffsetFromUTC", "PatientName", "PatientID"),
+    *("IssuerOfPatientID", "PatientBirthDate", "PatientBirthTime", "PatientSex", "PatientAge"),
+    *("PatientSize", "PatientWeight", "PatientIdentityRemoved", "DeidentificationMethod"),
+    *("StudyInstanceUID", "StudyDate", "StudyTime", "StudyID", "StudyDescription"),
+    *("AccessionNumber", "ReferringPhysicianName"),
+)
+_PLACE = (
+    *("FrameOfReferenceUID", "PositionReferenceIndicator", "PatientPosition"),
+    *("BodyPartExamined", "ImagePositionPatient", "ImageOrientationPatient", "PixelSpacing"),
+    *("SliceThickness", "SpacingBetweenSlices", "SliceLocation"),
+)
+# Attributes of type 2: they must be there, empty where the source does not know them.
+_MUST_BE_THERE = (
+    *("PatientName", "PatientID", "PatientBirthDate", "PatientSex", "StudyDate", "StudyTime"),
+    *("StudyID", "AccessionNumber", "ReferringPhysicianName", "PositionReferenceIndicator"),
+    *("SliceThickness", "ScanOptions", "MRAcquisitionType", "RepetitionTime", "EchoTime"),
+    *("EchoTrainLength", "PatientPosition"),
+)
+
+
+@dataclass(frozen=True)
+class DerivedSeries:
+    """What is said about a synthesized series.
+
+    Attributes:
+        target: name of the contrast that it shows.
+        sources: names of the contrasts it was made from.
+        model: name of the weights.
+        model_sha256: their hash.
+        simulated: whether a source was a simulated patient.
+    """
+
+    target: str
+    sources: tuple[str, ...]
+    model: str
+    model_sha256: str
+    simulated: bool
+
+    @property
+    def description(self) -> str:
+        """The SeriesDescription, at most 64 characters."""
+        kind = "SYNTHETIC SIMULATED" if self.simulated else "SYNTHETIC"
+        return f"{kind} {self.target} from {'+'.join(self.sources)} (omnisyn)"[:64]
+
+    @property
+    def derivation(self) -> str:
+        """The DerivationDescription."""
+        return (
+            f"SYNTHETIC {self.target}, not acquired: made from {' + '.join(self.sources)}"
+            f"{' of a SIMULATED patient' if self.simulated else ''} by omnisyn with the model "
+            f"{self.model} (SHA-256 {self.model_sha256}). For research only, not for diagnosis or "
+            "treatment."
+        )
+
+
+def write_dicom_series(
+    folder: Path,
+    voxels: NDArray[np.float32],
+    geometry: Geometry,
+    headers: Sequence[SourceHeader],
+    series: DerivedSeries,
+    *,
+    others: Sequence[Sequence[SourceHeader]] = (),
+    scale: float = 1.0,
+    pseudonyms: Pseudonyms | None = None,
+    overwrite: bool = False,
+) -> str:
+    """Write one file a slice, `0001.dcm` and so on, into a new folder.
+
+    Args:
+        folder: is made; its parent must be there.
+        voxels: 0 to `scale`, shape `geometry.shape` = (columns, rows, slices).
+        headers: the source's, one for each slice in the order of `voxels`.
+        others: headers of further sources; each image refers to their nearest one.
+        scale: the value that is stored as `TOP_VALUE`.
+        pseudonyms: take the patient out (basic profile); without them the patient stays.
+        overwrite: replace an existing folder.
+
+    Returns:
+        the hash of the sorted SHA-256 of the files.
+
+    Raises:
+        InputError: the folder exists and `overwrite` is false.
+        ResourceError: the disk is full, read-only or gone; nothing is left behind.
+        ValueError: the headers are not those of this grid, or a value cannot be stored.
+    """
+    _check_place(geometry, headers)
+    slope = f"{scale / TOP_VALUE:.10g}"
+    stored = _stored(voxels, float(slope))
+    common = _common(series, headers[0].dataset, scale, slope)
+    hashes = []
+    with (
+        warnings.catch_warnings(),
+        atomic_directory(folder, overwrite=overwrite) as partial,
+    ):
+        # Values that bend the standard are the source's own; they are copied as they are.
+        warnings.simplefilter("ignore", UserWarning)
+        for index, header in enumerate(headers):
+            references = [header, *(_nearest(header, other) for other in others if other)]
+            image = _image(common, header.dataset, references, stored[:, :, index].T, index + 1)
+            if pseudonyms is not None:
+                pseudonyms.apply(image)
+            buffer = io.BytesIO()
+            image.save_as(buffer, enforce_file_format=True)
+            hashes.append(hashlib.sha256(buffer.getvalue()).hexdigest())
+            write_bytes_atomic(partial / f"{index + 1:04d}.dcm", buffer.getvalue())
+    return hashlib.sha256("".join(sorted(hashes)).encode()).hexdigest()
+
+
+def _check_place(geometry: Geometry, headers: Sequence[SourceHeader]) -> None:
+    if len(headers) != geometry.shape[2]:
+        raise ValueError(f"{len(headers)} headers for {geometry.shape[2]} slices")
+    lps = geometry.affine * np.array([[-1.0], [-1.0], [1.0], [1.0]])
+    # A series may be uneven within the reader's tolerance; its own positions are what is copied.
+    tolerance = max(1e-2, 0.02 * geometry.spacing[2])
+    for index, header in enumerate(headers):
+        place = np.array([float(value) for value in header.dataset.ImagePositionPatient])
+        if np.abs(lps[:3, 2] * index + lps[:3, 3] - place).max() > tolerance:
+            raise ValueError(f"slice {index} of the volume does not lie where its header says")
+
+
+def _stored(voxels: NDArray[np.float32], slope: float) -> NDArray[np.int16]:
+    if not np.isfinite(voxels).all() or float(voxels.min()) < 0:
+        raise ValueError("a synthesized series holds finite values from 0 on")
+    values = np.rint(voxels / slope)
+    if float(values.max()) > np.iinfo(np.int16).max:
+        raise ValueError("values above what int16 can store at this scale")
+    stored: NDArray[np.int16] = values.astype("<i2")
+    return stored
+
+
+def _common(series: DerivedSeries, source: Dataset, scale: float, slope: str) -> Dataset:
+    """What all images of the series share, the patient included."""
+    now = datetime.now()
+    common = Dataset()
+    for keyword in _PATIENT_AND_STUDY:
+        if keyword in source:
+            common[keyword] = deepcopy(source[keyword])
+    if not re.fullmatch(r"\d{3}[DWMY]", str(common.get("PatientAge", ""))):
+        # Optional, and a frequent fault of anonymizers ("0Y"): a wrong one is left out.
+        common.pop("PatientAge", None)
+    common.SOPClassUID = MRImageStorage
+    common.Modality = "MR"
+    common.SeriesInstanceUID = generate_uid()
+    common.SeriesNumber = _series_number(source, series.target)
+    common.SeriesDescription = series.description
+    common.SeriesDate = common.ContentDate = common.InstanceCreationDate = f"{now:%Y%m%d}"
+    common.SeriesTime = common.ContentTime = common.InstanceCreationTime = f"{now:%H%M%S}"
+    common.Manufacturer = "omnisyn"
+    common.ManufacturerModelName = series.model[:64]
+    common.ImageType = ["DERIVED", "SECONDARY", "OTHER", "SYNTHETIC"]
+    common.DerivationDescription = series.derivation[:1024]
+    common.ImageComments = "SYNTHETIC image, not acquired. For research only."
+    common.ContentQualification = "RESEARCH"
+    common.BurnedInAnnotation = "NO"
+    common.LossyImageCompression = source.get("LossyImageCompression") or "00"
+    common.ScanningSequence, common.SequenceVariant = "RM", "NONE"
+    common.SamplesPerPixel, common.PhotometricInterpretation = 1, "MONOCHROME2"
+    common.BitsAllocated, common.BitsStored, common.HighBit = 16, 16, 15
+    common.PixelRepresentation = 1
+    common.RescaleIntercept, common.RescaleSlope, common.RescaleType = "0", slope, "US"
+    common.WindowCenter, common.WindowWidth = f"{scale / 2:.8g}", f"{scale:.8g}"
+    if not source.get("FrameOfReferenceUID"):
+        common.FrameOfReferenceUID = generate_uid()
+    return common
+
+
+def _image(
+    common: Dataset,
+    source: Dataset,
+    references: Sequence[SourceHeader],
+    pixels: NDArray[np.int16],
+    number: int,
+) -> FileDataset:
+    meta = FileMetaDataset()
+    meta.MediaStorageSOPClassUID = MRImageStorage
+    meta.MediaStorageSOPInstanceUID = generate_uid()
+    meta.TransferSyntaxUID = ExplicitVRLittleEndian
+    image = FileDataset(None, {}, file_meta=meta, preamble=b"\0" * 128)
+    # Copied, for an element that two data sets share is changed in both.
+    image.update(deepcopy(common))
+    for keyword in _PLACE:
+        if source.get(keyword) is not None:
+            image[keyword] = deepcopy(source[keyword])
+    for keyword in _MUST_BE_THERE:
+        if keyword not in image:
+            setattr(image, keyword, None)
+    if "BodyPartExamined" not in image:
+        # Type 2C: due unless the body part is known to be unpaired.
+        image.Laterality = None
+    image.SOPInstanceUID = meta.MediaStorageSOPInstanceUID
+    image.InstanceNumber = number
+    image.SourceImageSequence = [_reference(header, purpose=True) for header in references]
+    image.ReferencedSeriesSequence = list(_referenced_series(references))
+    image.Rows, image.Columns = pixels.shape
+    image.PixelData = np.ascontiguousarray(pixels).tobytes()
+    image["PixelData"].VR = "OW"
+    return image
+
+
+def _reference(header: SourceHeader, *, purpose: bool) -> Dataset:
+    item = Dataset()
+    item.ReferencedSOPClassUID = header.dataset.SOPClassUID
+    item.ReferencedSOPInstanceUID = header.dataset.SOPInstanceUID
+    if header.frame is not None:
+        item.ReferencedFrameNumber = header.frame
+    if purpose:
+        code = Dataset()
+        code.CodeValue, code.CodingSchemeDesignator = "121322", "DCM"
+        code.CodeMeaning = "Source image for image processing operation"
+        item.PurposeOfReferenceCodeSequence = [code]
+    return item
+
+
+def _referenced_series(references: Sequence[SourceHeader]) -> Iterator[Dataset]:
+    by_series: dict[str, list[Dataset]] = {}
+    for header in references:
+        uid = str(header.dataset.get("SeriesInstanceUID", ""))
+        by_series.setdefault(uid, []).append(_reference(header, purpose=False))
+    for uid, instances in by_series.items():
+        item = Dataset()
+        item.SeriesInstanceUID, item.ReferencedInstanceSequence = uid, instances
+        yield item
+
+
+def _nearest(header: SourceHeader, others: Sequence[SourceHeader]) -> SourceHeader:
+    """The other source's image that lies nearest along this slice's normal."""
+    cosines = np.array([float(v) for v in header.dataset.ImageOrientationPatient]).reshape(2, 3)
+    normal = np.cross(*cosines)
+
+    def height(other: SourceHeader) -> float:
+        return float(np.array([float(v) for v in other.dataset.ImagePositionPatient]) @ normal)
+
+    here = height(header)
+    return min(others, key=lambda other: abs(height(other) - here))
+
+
+def _series_number(source: Dataset, target: str) -> int:
+    """The source's number with two digits behind it that tell the target: 7 → 703 for T2."""
+    try:
+        number = int(source.get("SeriesNumber") or 0)
+    except (TypeError, ValueError):
+        number = 0
+    return abs(number) % 10_000_000 * 100 + NAMES.index(target) + 1
