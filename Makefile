@@ -5,7 +5,7 @@ INSTALLED := .venv/installed
 OMNISYN := env -u OMNISYN_DATA -u OMNISYN_WEIGHTS -u OMNISYN_DEVICE $(BIN)/omnisyn
 DEMO := omnisyn-demo
 
-.PHONY: demo test lint bench clean
+.PHONY: demo test bench soak fuzz clean
 
 demo: $(INSTALLED)  ## the main job with the shipped weights, on a simulated patient
 	$(OMNISYN) simulate example --out $(DEMO)/patient --overwrite
@@ -24,6 +24,12 @@ test: $(INSTALLED)  ## the style checks and the whole test suite
 
 bench: $(INSTALLED)  ## the table of speeds and operations
 	$(BIN)/python -m benchmarks
+
+soak: $(INSTALLED)  ## the killing tests, 1,000 kills of each kind (hours)
+	OMNISYN_KILLS=1000 $(BIN)/pytest tests/kills
+
+fuzz: $(INSTALLED)  ## damaged files at the four readers, five minutes each
+	$(BIN)/python tests/fuzz/targets.py --minutes 5
 
 $(INSTALLED): pyproject.toml constraints.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv

@@ -6,6 +6,7 @@ is missing at this point has vanished or was never asked for, and both deserve a
 """
 
 import contextlib
+import ctypes
 import errno
 import hashlib
 import json
@@ -157,8 +158,10 @@ def refuse_existing_folder(path: str | Path, *, overwrite: bool) -> None:
 def atomic_directory(path: str | Path, *, overwrite: bool = False) -> Iterator[Path]:
     """Give a hidden folder beside `path` to fill; it becomes `path` when the block ends well.
 
-    With `overwrite` the old folder is moved aside, replaced and then removed. When another run
-    has put its own folder at `path` in the meantime, that one stays.
+    With `overwrite` the two folders change places in one step where the system can, and the old one
+    is removed; elsewhere it is moved aside first, and a kill between those two renames leaves the
+    old folder whole under a hidden name. When another run has put its own folder at `path` in the
+    meantime, that one stays unless `overwrite` is set.
 
     Raises:
         InputError: `path` exists (now, or when the block ends) and `overwrite` is false.
@@ -191,17 +194,29 @@ def atomic_directory(path: str | Path, *, overwrite: bool = False) -> Iterator[P
 
 def _exchange(new: Path, path: Path) -> None:
     """Put `new` at `path`; the old content goes aside and is removed, or comes back on a fault."""
-    aside = _temporary_neighbour(path)
-    os.rename(path, aside)
-    try:
-        os.rename(new, path)
-    except OSError:
-        os.rename(aside, path)
-        raise
+    aside = new
+    if not _swap(new, path):
+        aside = _temporary_neighbour(path)
+        os.rename(path, aside)
+        try:
+            os.rename(new, path)
+        except OSError:
+            os.rename(aside, path)
+            raise
     if aside.is_dir() and not aside.is_symlink():
         shutil.rmtree(aside, ignore_errors=True)
     else:
         aside.unlink()
+
+
+def _swap(one: Path, other: Path) -> bool:
+    """Let two paths change places in one step, where the system can (Linux, renameat2)."""
+    library = ctypes.CDLL(None)
+    if not hasattr(library, "renameat2"):
+        return False
+    here, exchange = -100, 2  # AT_FDCWD, RENAME_EXCHANGE
+    code: int = library.renameat2(here, os.fsencode(one), here, os.fsencode(other), exchange)
+    return code == 0
 
 
 def sha256_file(path: str | Path) -> str:

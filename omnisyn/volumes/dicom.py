@@ -23,8 +23,7 @@ from omnisyn.volumes.dicom_checks import (
 )
 from omnisyn.volumes.dicom_facts import acquisition
 from omnisyn.volumes.dicom_files import find_images
-from omnisyn.volumes.dicom_frames import Frame, flattened, frames_of
-from omnisyn.volumes.dicom_headers import SourceHeader
+from omnisyn.volumes.dicom_frames import Frame, frames_of
 from omnisyn.volumes.dicom_pixels import pixels
 from omnisyn.volumes.dicom_stacks import Stack, choose_stack, find_stacks
 from omnisyn.volumes.options import DEFAULT, ReadOptions
@@ -98,7 +97,7 @@ def _read_stack(
     voxels = np.empty(shape, dtype=np.float32, order="F")
     for index, frame in enumerate(frames):
         voxels[:, :, index] = pixels(frame).T
-    headers = tuple(SourceHeader(flattened(frame), frame.number) for frame in frames)
+    headers = tuple(frames)
     if options.allow_gaps:
         filled = _fill_gaps(voxels, frames)
         if filled is not voxels:

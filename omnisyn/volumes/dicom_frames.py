@@ -12,8 +12,8 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from pydicom.dataelem import DataElement
 from pydicom.dataset import Dataset
-from pydicom.tag import Tag
 
 from omnisyn.errors import InputError
 from omnisyn.volumes.dicom_files import DicomFile
@@ -107,6 +107,25 @@ class Frame:
         """mm between rows and between columns: [2]."""
         return self._place("PixelSpacing", 2)
 
+    @cached_property
+    def classic(self) -> Dataset:
+        """What a derived series copies: this frame's attributes under their classic names.
+
+        The file's own, over them those of the frame's functional groups; no pixels, no private
+        tags, and none that cannot be read. It holds patient data.
+        """
+        plain = Dataset()
+        for group in reversed(self.groups):
+            for element in _readable(group):
+                plain[element.tag] = element
+        for keyword in (_PER_FRAME, _SHARED, "PixelData", "NumberOfFrames"):
+            plain.pop(keyword, None)
+        if self.number is not None:
+            for name, enhanced in _ENHANCED_NAMES.items():
+                if plain.pop(enhanced, None) is not None:
+                    setattr(plain, name, self._value(name))
+        return plain
+
     def _place(self, keyword: str, count: int) -> NDArray[np.float64]:
         values = self.numbers(keyword, count)
         if values is None:
@@ -169,31 +188,6 @@ def frames_of(file: DicomFile) -> list[Frame]:
     ]
 
 
-def flattened(frame: Frame) -> Dataset:
-    """A frame's attributes as a classic image would state them, without pixels.
-
-    What the derived series copies from its source: the file's own attributes, over them those of
-    the frame's functional groups, under their classic names.
-    """
-    dataset = frame.groups[-1]
-    plain = Dataset()
-    unwanted = {Tag(_PER_FRAME), Tag(_SHARED), Tag("PixelData"), Tag("NumberOfFrames")}
-    for element in dataset:
-        if element.tag not in unwanted and not element.tag.is_private:
-            plain[element.tag] = element
-    if frame.number is not None:
-        for group in reversed(frame.groups[:-1]):
-            for element in group:
-                if not element.tag.is_private:
-                    plain[element.tag] = element
-        for classic, enhanced in _ENHANCED_NAMES.items():
-            if enhanced in plain:
-                value = frame._value(classic)
-                del plain[enhanced]
-                setattr(plain, classic, value)
-    return plain
-
-
 def _sequence(dataset: Dataset, keyword: str) -> list[Dataset]:
     try:
         items = dataset.get(keyword)
@@ -204,9 +198,20 @@ def _sequence(dataset: Dataset, keyword: str) -> list[Dataset]:
 
 def _macros(group: Dataset) -> Iterator[Dataset]:
     """The single items of the sequences that a functional group consists of."""
-    for element in group:
-        if element.VR == "SQ" and not element.tag.is_private and element.value:
+    for element in _readable(group):
+        if element.VR == "SQ" and element.value:
             macro = element.value[0]
             yield macro
             # The one attribute that tells frames apart and lies a level deeper.
             yield from _sequence(macro, "DiffusionGradientDirectionSequence")
+
+
+def _readable(dataset: Dataset) -> Iterator[DataElement]:
+    """The public elements that can be converted; pydicom finds the others out one by one."""
+    for tag in dataset.keys():  # noqa: SIM118 - iterating over a data set converts its elements
+        if tag.is_private:
+            continue
+        try:
+            yield dataset[tag]
+        except Exception:
+            continue

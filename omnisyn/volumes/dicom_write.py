@@ -25,7 +25,7 @@ from omnisyn.contrasts import NAMES
 from omnisyn.geometry import Geometry
 from omnisyn.volumes.atomic import atomic_directory, write_bytes_atomic
 from omnisyn.volumes.dicom_anonymize import Pseudonyms
-from omnisyn.volumes.dicom_headers import SourceHeader
+from omnisyn.volumes.dicom_frames import Frame
 
 TOP_VALUE = 4095
 """The stored value that stands for the top of the model's scale."""
@@ -90,10 +90,10 @@ def write_dicom_series(
     folder: Path,
     voxels: NDArray[np.float32],
     geometry: Geometry,
-    headers: Sequence[SourceHeader],
+    headers: Sequence[Frame],
     series: DerivedSeries,
     *,
-    others: Sequence[Sequence[SourceHeader]] = (),
+    others: Sequence[Sequence[Frame]] = (),
     scale: float = 1.0,
     pseudonyms: Pseudonyms | None = None,
     overwrite: bool = False,
@@ -103,7 +103,7 @@ def write_dicom_series(
     Args:
         folder: is made; its parent must be there.
         voxels: 0 to `scale`, shape `geometry.shape` = (columns, rows, slices).
-        headers: the source's, one for each slice in the order of `voxels`.
+        headers: the source's frames, one for each slice in the order of `voxels`.
         others: headers of further sources; each image refers to their nearest one.
         scale: the value that is stored as `TOP_VALUE`.
         pseudonyms: take the patient out (basic profile); without them the patient stays.
@@ -120,7 +120,7 @@ def write_dicom_series(
     _check_place(geometry, headers)
     slope = f"{scale / TOP_VALUE:.10g}"
     stored = _stored(voxels, float(slope))
-    common = _common(series, headers[0].dataset, scale, slope)
+    common = _common(series, headers[0].classic, scale, slope)
     hashes = []
     with (
         warnings.catch_warnings(),
@@ -130,7 +130,7 @@ def write_dicom_series(
         warnings.simplefilter("ignore", UserWarning)
         for index, header in enumerate(headers):
             references = [header, *(_nearest(header, other) for other in others if other)]
-            image = _image(common, header.dataset, references, stored[:, :, index].T, index + 1)
+            image = _image(common, header.classic, references, stored[:, :, index].T, index + 1)
             if pseudonyms is not None:
                 pseudonyms.apply(image)
             buffer = io.BytesIO()
@@ -140,14 +140,14 @@ def write_dicom_series(
     return hashlib.sha256("".join(sorted(hashes)).encode()).hexdigest()
 
 
-def _check_place(geometry: Geometry, headers: Sequence[SourceHeader]) -> None:
+def _check_place(geometry: Geometry, headers: Sequence[Frame]) -> None:
     if len(headers) != geometry.shape[2]:
         raise ValueError(f"{len(headers)} headers for {geometry.shape[2]} slices")
     lps = geometry.affine * np.array([[-1.0], [-1.0], [1.0], [1.0]])
     # A series may be uneven within the reader's tolerance; its own positions are what is copied.
     tolerance = max(1e-2, 0.02 * geometry.spacing[2])
     for index, header in enumerate(headers):
-        place = np.array([float(value) for value in header.dataset.ImagePositionPatient])
+        place = np.array([float(value) for value in header.classic.ImagePositionPatient])
         if np.abs(lps[:3, 2] * index + lps[:3, 3] - place).max() > tolerance:
             raise ValueError(f"slice {index} of the volume does not lie where its header says")
 
@@ -201,7 +201,7 @@ def _common(series: DerivedSeries, source: Dataset, scale: float, slope: str) ->
 def _image(
     common: Dataset,
     source: Dataset,
-    references: Sequence[SourceHeader],
+    references: Sequence[Frame],
     pixels: NDArray[np.int16],
     number: int,
 ) -> FileDataset:
@@ -231,12 +231,12 @@ def _image(
     return image
 
 
-def _reference(header: SourceHeader, *, purpose: bool) -> Dataset:
+def _reference(header: Frame, *, purpose: bool) -> Dataset:
     item = Dataset()
-    item.ReferencedSOPClassUID = header.dataset.SOPClassUID
-    item.ReferencedSOPInstanceUID = header.dataset.SOPInstanceUID
-    if header.frame is not None:
-        item.ReferencedFrameNumber = header.frame
+    item.ReferencedSOPClassUID = header.classic.SOPClassUID
+    item.ReferencedSOPInstanceUID = header.classic.SOPInstanceUID
+    if header.number is not None:
+        item.ReferencedFrameNumber = header.number
     if purpose:
         code = Dataset()
         code.CodeValue, code.CodingSchemeDesignator = "121322", "DCM"
@@ -245,10 +245,10 @@ def _reference(header: SourceHeader, *, purpose: bool) -> Dataset:
     return item
 
 
-def _referenced_series(references: Sequence[SourceHeader]) -> Iterator[Dataset]:
+def _referenced_series(references: Sequence[Frame]) -> Iterator[Dataset]:
     by_series: dict[str, list[Dataset]] = {}
     for header in references:
-        uid = str(header.dataset.get("SeriesInstanceUID", ""))
+        uid = str(header.classic.get("SeriesInstanceUID", ""))
         by_series.setdefault(uid, []).append(_reference(header, purpose=False))
     for uid, instances in by_series.items():
         item = Dataset()
@@ -256,13 +256,13 @@ def _referenced_series(references: Sequence[SourceHeader]) -> Iterator[Dataset]:
         yield item
 
 
-def _nearest(header: SourceHeader, others: Sequence[SourceHeader]) -> SourceHeader:
+def _nearest(header: Frame, others: Sequence[Frame]) -> Frame:
     """The other source's image that lies nearest along this slice's normal."""
-    cosines = np.array([float(v) for v in header.dataset.ImageOrientationPatient]).reshape(2, 3)
+    cosines = np.array([float(v) for v in header.classic.ImageOrientationPatient]).reshape(2, 3)
     normal = np.cross(*cosines)
 
-    def height(other: SourceHeader) -> float:
-        return float(np.array([float(v) for v in other.dataset.ImagePositionPatient]) @ normal)
+    def height(other: Frame) -> float:
+        return float(np.array([float(v) for v in other.classic.ImagePositionPatient]) @ normal)
 
     here = height(header)
     return min(others, key=lambda other: abs(height(other) - here))

@@ -13,7 +13,7 @@ from omnisyn.geometry import Geometry
 
 if TYPE_CHECKING:
     # pydicom is not needed to read NIfTI.
-    from omnisyn.volumes.dicom_headers import SourceHeader
+    from omnisyn.volumes.dicom_frames import Frame
 
 _NO_FACTS: Mapping[str, float | str] = MappingProxyType({})
 
@@ -52,14 +52,14 @@ class Volume:
         geometry: shape and affine (voxel index to RAS+ world, mm).
         contrast: what the volume shows, where known.
         provenance: where it came from.
-        headers: of a DICOM source, one for each slice; with patient data.
+        headers: of a DICOM source, the frame of each slice; with patient data.
     """
 
     voxels: NDArray[np.float32]
     geometry: Geometry
     contrast: Contrast | None = None
     provenance: Provenance = field(default_factory=Provenance)
-    headers: "tuple[SourceHeader, ...]" = field(default=(), repr=False)
+    headers: "tuple[Frame, ...]" = field(default=(), repr=False)
 
     def __post_init__(self) -> None:
         if self.voxels.shape != tuple(self.geometry.shape):

@@ -232,6 +232,8 @@ def test_the_old_folder_comes_back_when_the_new_one_cannot_take_its_place(tmp_pa
         rename(source, target)
 
     calls = {"new": 0}
+    # As on a system that cannot swap two paths in one step.
+    monkeypatch.setattr(atomic, "_swap", lambda one, other: False)
     monkeypatch.setattr(atomic.os, "rename", refuse_new)
     with (
         pytest.raises(ResourceError, match="cannot put the folder in place"),
@@ -240,6 +242,16 @@ def test_the_old_folder_comes_back_when_the_new_one_cannot_take_its_place(tmp_pa
         (partial / "a").write_text("new")
 
     assert (tmp_path / "run" / "a").read_text() == "old"
+    assert names(tmp_path) == ["run"]
+
+
+def test_a_folder_is_replaced_where_the_system_cannot_swap_two(tmp_path, monkeypatch):
+    monkeypatch.setattr(atomic, "_swap", lambda one, other: False)
+    for text in ("old", "new"):
+        with atomic_directory(tmp_path / "run", overwrite=True) as partial:
+            (partial / "a").write_text(text)
+
+    assert (tmp_path / "run" / "a").read_text() == "new"
     assert names(tmp_path) == ["run"]
 
 

@@ -17,6 +17,7 @@ from omnisyn.geometry import Geometry
 from omnisyn.volumes import dicom_write
 from omnisyn.volumes.dicom import list_stacks, read_dicom, read_stack
 from omnisyn.volumes.dicom_anonymize import Pseudonyms
+from omnisyn.volumes.dicom_frames import Frame
 from omnisyn.volumes.dicom_write import DerivedSeries, write_dicom_series
 
 SHARED = Path(__file__).parents[3] / "shared/data/dicom"
@@ -85,8 +86,8 @@ def test_our_own_reader_pydicom_and_simpleitk_find_place_and_values(source, tmp_
     np.testing.assert_allclose(ours.voxels, values, atol=0.5 * STEP + 1e-6)
 
     for index, (image, header) in enumerate(zip(images, volume.headers, strict=True)):
-        assert image.ImagePositionPatient == header.dataset.ImagePositionPatient
-        assert image.ImageOrientationPatient == header.dataset.ImageOrientationPatient
+        assert image.ImagePositionPatient == header.classic.ImagePositionPatient
+        assert image.ImageOrientationPatient == header.classic.ImageOrientationPatient
         pixels = image.pixel_array * float(image.RescaleSlope)
         np.testing.assert_allclose(pixels.T, values[:, :, index], atol=0.5 * STEP + 1e-6)
 
@@ -131,7 +132,7 @@ def test_dcm2niix_finds_place_values_and_marker(source, tmp_path, orientation):
 
 def test_patient_study_and_frame_of_reference_stay_and_series_and_images_are_new(source, tmp_path):
     volume = source()
-    original = volume.headers[0].dataset
+    original = volume.headers[0].classic
     images = written(tmp_path / "out", volume)
 
     for image in images:
@@ -145,7 +146,7 @@ def test_patient_study_and_frame_of_reference_stay_and_series_and_images_are_new
     assert len({image.SeriesInstanceUID for image in images}) == 1
     uids = {image.SOPInstanceUID for image in images}
     assert len(uids) == 4
-    assert not uids & {header.dataset.SOPInstanceUID for header in volume.headers}
+    assert not uids & {header.classic.SOPInstanceUID for header in volume.headers}
 
 
 def test_every_image_says_what_it_is(source, tmp_path):
@@ -178,16 +179,16 @@ def test_every_image_refers_to_its_own_source_and_the_nearest_of_the_others(
     headers = read_dicom(other.save(tmp_path / "other")).headers
     images = written(tmp_path / "out", volume, others=[headers])
 
-    heights = np.array([header.dataset.ImagePositionPatient[2] for header in headers], float)
+    heights = np.array([header.classic.ImagePositionPatient[2] for header in headers], float)
     for image, header in zip(images, volume.headers, strict=True):
         own, second = image.SourceImageSequence
-        assert own.ReferencedSOPInstanceUID == header.dataset.SOPInstanceUID
+        assert own.ReferencedSOPInstanceUID == header.classic.SOPInstanceUID
         nearest = np.abs(heights - float(image.ImagePositionPatient[2])).min()
         found = next(
-            h for h in headers if h.dataset.SOPInstanceUID == second.ReferencedSOPInstanceUID
+            h for h in headers if h.classic.SOPInstanceUID == second.ReferencedSOPInstanceUID
         )
         distance = abs(
-            float(found.dataset.ImagePositionPatient[2]) - float(image.ImagePositionPatient[2])
+            float(found.classic.ImagePositionPatient[2]) - float(image.ImagePositionPatient[2])
         )
         assert distance == nearest
         assert len(image.ReferencedSeriesSequence) == 2
@@ -205,11 +206,11 @@ def test_private_tags_and_what_was_not_asked_for_stay_behind(source, tmp_path):
 
 def test_with_pseudonyms_nothing_of_the_patient_is_left(source, tmp_path):
     volume = source()
-    original = volume.headers[0].dataset
+    original = volume.headers[0].classic
     secrets = [
         *("secret-id", "Secret", "19600229", "acc-secret", "st-secret", "20200101"),
         *(str(original.StudyInstanceUID), str(original.FrameOfReferenceUID)),
-        *(str(header.dataset.SOPInstanceUID) for header in volume.headers),
+        *(str(header.classic.SOPInstanceUID) for header in volume.headers),
         str(original.SeriesInstanceUID),
     ]
 
@@ -362,8 +363,8 @@ def test_a_frame_of_an_enhanced_file_is_referred_to_by_its_number(source, tmp_pa
     uid = generate_uid()
     headers = []
     for number, header in enumerate(volume.headers, start=1):
-        header.dataset.SOPInstanceUID = uid
-        headers.append(type(header)(header.dataset, number))
+        headers.append(Frame(header.file, number, header.groups))
+        headers[-1].classic.SOPInstanceUID = uid
 
     write_dicom_series(tmp_path / "out", synthetic(volume), volume.geometry, headers, T2)
 
