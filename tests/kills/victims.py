@@ -182,8 +182,10 @@ class Synthesize:
         self.run(self.turn)
 
     def check(self) -> str:
-        for leftover in self.volume.parent.glob(".*.partial"):
+        leftovers = list(self.volume.parent.glob(".*.partial"))
+        for leftover in leftovers:
             leftover.unlink()
+        partial = "leftover " if leftovers else ""
         shown = self.known[hashlib.sha256(self.volume.read_bytes()).hexdigest()]
         sidecar = json.loads(sidecar_path(self.volume).read_text())
         picture = self.volume.with_name("desc-synth_T2w.png").read_bytes()
@@ -191,8 +193,8 @@ class Synthesize:
         if finished(self.volume) is None:
             assert self.known[sidecar["VolumeSHA256"]] != shown == self.turn
             self.turn = 1 - shown
-            return "between the renames"
-        state = "new" if shown == self.turn else "old"
+            return partial + "between the renames"
+        state = partial + ("new" if shown == self.turn else "old")
         self.turn = 1 - shown
         return state
 
