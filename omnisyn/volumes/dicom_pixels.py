@@ -5,23 +5,25 @@ SimpleITK), frame by frame and before any rescaling, which is done here in float
 that rescale a series choose one integer type for it and truncate.
 """
 
+import io
 import tempfile
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from pydicom.dataset import Dataset, FileDataset, FileMetaDataset
+from pydicom.dataset import FileDataset, FileMetaDataset
 from pydicom.encaps import encapsulate, generate_frames
 from pydicom.uid import ExplicitVRBigEndian, MRImageStorage, generate_uid
 
-from omnisyn.errors import InputError
+from omnisyn.errors import InputError, OmnisynError
+from omnisyn.volumes.atomic import resource_error
 from omnisyn.volumes.dicom_files import transfer_syntax
 from omnisyn.volumes.dicom_frames import Frame
 
 _FETCH_AGAIN = "export or copy the series again"
 _DECODERS_NEED = (
-    *("SamplesPerPixel", "PhotometricInterpretation", "Rows", "Columns", "BitsAllocated"),
-    *("BitsStored", "HighBit", "PixelRepresentation", "PlanarConfiguration"),
+    *("SamplesPerPixel", "Rows", "Columns", "BitsAllocated", "BitsStored", "HighBit"),
+    *("PixelRepresentation", "PlanarConfiguration"),
 )
 
 
@@ -94,29 +96,19 @@ def _rescaling(frame: Frame) -> tuple[float, float]:
 
 
 def _decompressed(frame: Frame) -> NDArray[np.integer]:
-    import SimpleITK
-
     shape = (frame.integer("Rows"), frame.integer("Columns"))
-    syntax = transfer_syntax(frame.file.dataset)
-    shown = SimpleITK.ProcessObject.GetGlobalWarningDisplay()
-    SimpleITK.ProcessObject.SetGlobalWarningDisplay(False)
     try:
-        with tempfile.TemporaryDirectory(prefix="omnisyn-") as folder:
-            path = Path(folder) / "frame.dcm"
-            _single(frame).save_as(path, enforce_file_format=True)
-            reader = SimpleITK.ImageFileReader()
-            reader.SetImageIO("GDCMImageIO")
-            reader.SetFileName(str(path))
-            values = SimpleITK.GetArrayFromImage(reader.Execute())
-    except (RuntimeError, ValueError, EOFError, StopIteration, IndexError) as error:
+        values = _decoded(_single(frame))
+    except (OmnisynError, MemoryError):
+        raise
+    # Damaged fragments make pydicom and GDCM raise errors of many kinds.
+    except Exception as error:
         raise InputError(
             "the compressed pixels cannot be decoded",
             where=frame.name,
-            why=syntax.name,
+            why=transfer_syntax(frame.file.dataset).name,
             remedy="decompress the series (for example with gdcmconv --raw) or export it again",
         ) from error
-    finally:
-        SimpleITK.ProcessObject.SetGlobalWarningDisplay(shown)
     if values.size != shape[0] * shape[1]:
         raise InputError(
             "the compressed pixels do not fit the header",
@@ -124,11 +116,32 @@ def _decompressed(frame: Frame) -> NDArray[np.integer]:
             why=f"{values.shape} decoded, {shape} due",
             remedy=_FETCH_AGAIN,
         )
-    return np.asarray(values).reshape(shape)
+    return values.reshape(shape)
 
 
-def _single(frame: Frame) -> Dataset:
-    """A classic data set with the compressed pixels of one frame, and nothing else."""
+def _decoded(content: bytes) -> NDArray[np.integer]:
+    """The pixels of a DICOM file, by GDCM, which reads from disk only."""
+    import SimpleITK
+
+    shown = SimpleITK.ProcessObject.GetGlobalWarningDisplay()
+    SimpleITK.ProcessObject.SetGlobalWarningDisplay(False)
+    try:
+        with tempfile.TemporaryDirectory(prefix="omnisyn-") as folder:
+            path = Path(folder) / "frame.dcm"
+            try:
+                path.write_bytes(content)
+            except OSError as error:
+                raise resource_error("cannot unpack the pixels", path, error) from error
+            reader = SimpleITK.ImageFileReader()
+            reader.SetImageIO("GDCMImageIO")
+            reader.SetFileName(str(path))
+            return np.asarray(SimpleITK.GetArrayFromImage(reader.Execute()))
+    finally:
+        SimpleITK.ProcessObject.SetGlobalWarningDisplay(shown)
+
+
+def _single(frame: Frame) -> bytes:
+    """A classic file with the compressed pixels of one frame, and nothing else."""
     source = frame.file.dataset
     count = frame.integer("NumberOfFrames", 1)
     packed = list(generate_frames(source.PixelData, number_of_frames=count))
@@ -140,8 +153,11 @@ def _single(frame: Frame) -> Dataset:
     single.SOPClassUID = MRImageStorage
     single.SOPInstanceUID = meta.MediaStorageSOPInstanceUID
     for keyword in _DECODERS_NEED:
-        if keyword in source:
-            setattr(single, keyword, source.get(keyword))
+        if frame.text(keyword):
+            setattr(single, keyword, frame.integer(keyword))
+    single.PhotometricInterpretation = frame.text("PhotometricInterpretation")
     single.PixelData = encapsulate([packed[(frame.number or 1) - 1]])
     single["PixelData"].is_undefined_length = True
-    return single
+    content = io.BytesIO()
+    single.save_as(content, enforce_file_format=True)
+    return content.getvalue()

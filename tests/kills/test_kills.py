@@ -50,7 +50,7 @@ def test_a_writer_killed_200_times_leaves_the_old_state_or_the_new(
 
 
 def test_synthesize_killed_20_times_leaves_the_old_result_or_the_new(tmp_path: Path) -> None:
-    assert in_mid_write(kill("synthesize", tmp_path, 20)) >= 2
+    assert in_mid_write(kill("synthesize", tmp_path, 20)) >= 1
 
 
 def test_training_killed_20_times_ends_as_an_unbroken_run(tmp_path: Path) -> None:

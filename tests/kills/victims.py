@@ -138,7 +138,7 @@ class Synthesize:
         )
         save_weights(self.weights, generator, description)
         self.volume = folder / "omnisyn-out" / "desc-synth_T2w.nii.gz"
-        self.turn = 0
+        self.turn, self.pair = 0, (1, 1)
         self.known: dict[str, int] = {}
         for turn in (0, 1):
             voxels = np.zeros((32, 32, 8), np.float32)
@@ -155,17 +155,17 @@ class Synthesize:
         child = spawn(self.work)
         assert os.waitpid(child, 0)[1] == 0
         self.duration = time.monotonic() - start
-        self.turn = 1
+        self.pair, self.turn = (0, 0), 1
 
     def wait(self, moments: random.Random) -> None:
-        """Any moment of the run; every second time one soon after the writing has begun."""
-        if moments.random() < 0.5:
-            time.sleep(moments.uniform(0, self.duration))
+        """Any moment of the run; mostly one soon after the writing has begun."""
+        if moments.random() < 0.3:
+            time.sleep(moments.uniform(0, 1.3 * self.duration))
             return
         end = time.monotonic() + 2 * self.duration
         while not list(self.volume.parent.glob(".*.partial")) and time.monotonic() < end:
             time.sleep(0.0005)
-        time.sleep(moments.uniform(0, 0.1))
+        time.sleep(moments.uniform(0, 0.035))
 
     def run(self, turn: int) -> None:
         from omnisyn.cli import main
@@ -190,13 +190,16 @@ class Synthesize:
         sidecar = json.loads(sidecar_path(self.volume).read_text())
         picture = self.volume.with_name("desc-synth_T2w.png").read_bytes()
         assert picture.endswith(b"IEND\xaeB`\x82")
-        if finished(self.volume) is None:
-            assert self.known[sidecar["VolumeSHA256"]] != shown == self.turn
-            self.turn = 1 - shown
-            return partial + "between the renames"
-        state = partial + ("new" if shown == self.turn else "old")
+        told = self.known[sidecar["VolumeSHA256"]]
+        before, self.pair = self.pair, (shown, told)
         self.turn = 1 - shown
-        return state
+        if self.pair == before:
+            return partial + "old"
+        if finished(self.volume) is None:
+            assert told != shown
+            return partial + "between the renames"
+        assert told == shown
+        return partial + "new"
 
 
 class Training:

@@ -1,10 +1,11 @@
+import errno
 from pathlib import Path
 
 import numpy as np
 import pytest
 from pydicom.uid import RLELossless
 
-from omnisyn.errors import InputError
+from omnisyn.errors import InputError, ResourceError
 from omnisyn.volumes.dicom_files import find_images
 from omnisyn.volumes.dicom_frames import frames_of
 from omnisyn.volumes.dicom_pixels import pixels
@@ -93,6 +94,40 @@ def test_compressed_pixels_that_cannot_be_decoded_are_refused(packed, tmp_path):
 
     with pytest.raises(InputError, match="image: the compressed pixels cannot be decoded"):
         pixels(only(tmp_path))
+
+
+def test_a_table_of_fragments_longer_than_the_file_is_refused(packed, tmp_path):
+    # Found by tests/fuzz: pydicom answers with struct.error.
+    dataset = packed.files[0]
+    content = bytearray(dataset.PixelData)
+    content[4:8] = (2**25).to_bytes(4, "little")
+    dataset.PixelData = bytes(content)
+    dataset.save_as(tmp_path / "image", enforce_file_format=True)
+
+    with pytest.raises(InputError, match="image: the compressed pixels cannot be decoded"):
+        pixels(only(tmp_path))
+
+
+def test_a_word_where_the_decoder_needs_a_number_is_refused(packed, tmp_path):
+    # Found by tests/fuzz: a damaged tag puts the value of one element under another.
+    packed.files[0].save_as(tmp_path / "image", enforce_file_format=True)
+    frame = only(tmp_path)
+    frame.file.dataset.add_new("PlanarConfiguration", "CS", "MONOCHROME2")
+
+    with pytest.raises(InputError, match="the PlanarConfiguration is not usable"):
+        pixels(frame)
+
+
+def test_a_full_disk_while_unpacking_is_a_fault_of_the_machine(packed, tmp_path, monkeypatch):
+    packed.files[0].save_as(tmp_path / "image", enforce_file_format=True)
+    frame = only(tmp_path)
+
+    def full(*_):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(Path, "write_bytes", full)
+    with pytest.raises(ResourceError, match="cannot unpack the pixels .*disk is full"):
+        pixels(frame)
 
 
 @pytest.mark.skipif(not JPEG.is_dir(), reason="the shared DICOM series are not here")
