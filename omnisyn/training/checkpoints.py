@@ -19,7 +19,7 @@ from torch import Tensor
 from omnisyn.errors import ModelError
 from omnisyn.listeners import Note
 from omnisyn.models.tensor_file import FileSeal, parse_tensors, read_sealed, write_tensors
-from omnisyn.volumes.atomic import atomic_directory, write_json_atomic
+from omnisyn.volumes.atomic import atomic_directory, remove_directory, write_json_atomic
 
 FORMAT = 1
 _NAME = re.compile(r"step-(\d{8,})")
@@ -76,7 +76,7 @@ def save_checkpoint(folder: Path, checkpoint: Checkpoint, keep: int) -> Path:
             },
         )
     for old in checkpoint_folders(folder)[keep:]:
-        shutil.rmtree(old, ignore_errors=True)
+        remove_directory(old)
     return path
 
 

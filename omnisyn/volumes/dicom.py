@@ -24,7 +24,7 @@ from omnisyn.volumes.dicom_checks import (
 from omnisyn.volumes.dicom_facts import acquisition
 from omnisyn.volumes.dicom_files import find_images
 from omnisyn.volumes.dicom_frames import Frame, frames_of
-from omnisyn.volumes.dicom_pixels import pixels
+from omnisyn.volumes.dicom_pixels import read_pixels
 from omnisyn.volumes.dicom_stacks import Stack, choose_stack, find_stacks
 from omnisyn.volumes.options import DEFAULT, ReadOptions
 from omnisyn.volumes.volume import Provenance, Volume
@@ -95,8 +95,8 @@ def _read_stack(
         notes.append("a single slice without a thickness: 1 mm is assumed")
     shape = (frames[0].integer("Columns"), frames[0].integer("Rows"), len(frames))
     voxels = np.empty(shape, dtype=np.float32, order="F")
-    for index, frame in enumerate(frames):
-        voxels[:, :, index] = pixels(frame).T
+    for index, image in enumerate(read_pixels(frames)):
+        voxels[:, :, index] = image.T
     headers = tuple(frames)
     if options.allow_gaps:
         filled = _fill_gaps(voxels, frames)

@@ -1,13 +1,12 @@
-"""The pixels of one DICOM frame, as they are meant: decoded, its own slope and intercept applied.
+"""The pixels of DICOM frames, as they are meant: decoded, each with its own slope and intercept.
 
-Uncompressed pixels are taken from the file's bytes; compressed ones are decoded by GDCM (through
-SimpleITK), frame by frame and before any rescaling, which is done here in floating point: decoders
-that rescale a series choose one integer type for it and truncate.
+Uncompressed pixels are taken from the file's bytes; compressed ones are decoded frame by frame and
+before any rescaling, which is done here in floating point: decoders that rescale a series choose
+one integer type for it and truncate.
 """
 
 import io
-import tempfile
-from pathlib import Path
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,8 +14,9 @@ from pydicom.dataset import FileDataset, FileMetaDataset
 from pydicom.encaps import encapsulate, generate_frames
 from pydicom.uid import ExplicitVRBigEndian, MRImageStorage, generate_uid
 
-from omnisyn.errors import InputError, OmnisynError
+from omnisyn.errors import InputError
 from omnisyn.volumes.atomic import resource_error
+from omnisyn.volumes.dicom_decoder import decode
 from omnisyn.volumes.dicom_files import transfer_syntax
 from omnisyn.volumes.dicom_frames import Frame
 
@@ -27,21 +27,26 @@ _DECODERS_NEED = (
 )
 
 
-def pixels(frame: Frame) -> NDArray[np.float32]:
-    """One image in the units that its slope and intercept give, (rows, columns).
+def read_pixels(frames: Sequence[Frame]) -> Iterator[NDArray[np.float32]]:
+    """The images of frames, in the units that slope and intercept give, each (rows, columns).
 
     Raises:
         InputError: cut short, of an unsupported pixel size, or not decodable.
+        ResourceError: there is no room to unpack compressed pixels.
     """
-    slope, intercept = _rescaling(frame)
-    if transfer_syntax(frame.file.dataset).is_encapsulated:
-        stored = _decompressed(frame)
-    else:
-        stored = _plain(frame)
-    values = stored.astype(np.float32)
-    if (slope, intercept) != (1.0, 0.0):
-        values = (stored * np.float64(slope) + intercept).astype(np.float32)
-    return values
+    compressed = [frame for frame in frames if _is_compressed(frame)]
+    decompressed = iter(_decompressed(compressed)) if compressed else iter(())
+    for frame in frames:
+        slope, intercept = _rescaling(frame)
+        stored = next(decompressed) if _is_compressed(frame) else _plain(frame)
+        if (slope, intercept) == (1.0, 0.0):
+            yield stored.astype(np.float32)
+        else:
+            yield (stored * np.float64(slope) + intercept).astype(np.float32)
+
+
+def _is_compressed(frame: Frame) -> bool:
+    return bool(transfer_syntax(frame.file.dataset).is_encapsulated)
 
 
 def _plain(frame: Frame) -> NDArray[np.integer]:
@@ -95,49 +100,43 @@ def _rescaling(frame: Frame) -> tuple[float, float]:
     return factors[0], factors[1]
 
 
-def _decompressed(frame: Frame) -> NDArray[np.integer]:
-    shape = (frame.integer("Rows"), frame.integer("Columns"))
+def _decompressed(frames: Sequence[Frame]) -> list[NDArray[np.integer]]:
+    files = []
+    for frame in frames:
+        try:
+            files.append(_single(frame))
+        except InputError:
+            raise
+        # Damaged fragments make pydicom raise errors of many kinds.
+        except Exception as error:
+            raise _undecodable(frame) from error
     try:
-        values = _decoded(_single(frame))
-    except (OmnisynError, MemoryError):
-        raise
-    # Damaged fragments make pydicom and GDCM raise errors of many kinds.
-    except Exception as error:
-        raise InputError(
-            "the compressed pixels cannot be decoded",
-            where=frame.name,
-            why=transfer_syntax(frame.file.dataset).name,
-            remedy="decompress the series (for example with gdcmconv --raw) or export it again",
-        ) from error
-    if values.size != shape[0] * shape[1]:
-        raise InputError(
-            "the compressed pixels do not fit the header",
-            where=frame.name,
-            why=f"{values.shape} decoded, {shape} due",
-            remedy=_FETCH_AGAIN,
-        )
-    return values.reshape(shape)
+        decoded = decode(files)
+    except OSError as error:
+        raise resource_error("cannot unpack the pixels", frames[0].file.path, error) from error
+    if len(decoded) < len(frames):
+        raise _undecodable(frames[len(decoded)])
+    shaped = []
+    for frame, values in zip(frames, decoded, strict=True):
+        shape = (frame.integer("Rows"), frame.integer("Columns"))
+        if values.size != shape[0] * shape[1]:
+            raise InputError(
+                "the compressed pixels do not fit the header",
+                where=frame.name,
+                why=f"{values.shape} decoded, {shape} due",
+                remedy=_FETCH_AGAIN,
+            )
+        shaped.append(values.reshape(shape))
+    return shaped
 
 
-def _decoded(content: bytes) -> NDArray[np.integer]:
-    """The pixels of a DICOM file, by GDCM, which reads from disk only."""
-    import SimpleITK
-
-    shown = SimpleITK.ProcessObject.GetGlobalWarningDisplay()
-    SimpleITK.ProcessObject.SetGlobalWarningDisplay(False)
-    try:
-        with tempfile.TemporaryDirectory(prefix="omnisyn-") as folder:
-            path = Path(folder) / "frame.dcm"
-            try:
-                path.write_bytes(content)
-            except OSError as error:
-                raise resource_error("cannot unpack the pixels", path, error) from error
-            reader = SimpleITK.ImageFileReader()
-            reader.SetImageIO("GDCMImageIO")
-            reader.SetFileName(str(path))
-            return np.asarray(SimpleITK.GetArrayFromImage(reader.Execute()))
-    finally:
-        SimpleITK.ProcessObject.SetGlobalWarningDisplay(shown)
+def _undecodable(frame: Frame) -> InputError:
+    return InputError(
+        "the compressed pixels cannot be decoded",
+        where=frame.name,
+        why=transfer_syntax(frame.file.dataset).name,
+        remedy="decompress the series (for example with gdcmconv --raw) or export it again",
+    )
 
 
 def _single(frame: Frame) -> bytes:

@@ -6,7 +6,7 @@ from types import ModuleType
 
 import pytest
 
-CASES = {"nifti": 600, "dicom": 400, "weights": 200, "recipe": 400}
+CASES = {"nifti": 600, "dicom": 150, "weights": 200, "recipe": 400}
 
 
 @pytest.fixture(scope="module")

@@ -11,6 +11,7 @@ from omnisyn.volumes import atomic
 from omnisyn.volumes.atomic import (
     atomic_directory,
     atomic_file,
+    remove_directory,
     sha256_file,
     write_bytes_atomic,
     write_json_atomic,
@@ -259,6 +260,24 @@ def test_an_error_inside_the_folder_block_is_passed_on_unchanged(tmp_path):
     with pytest.raises(FileNotFoundError), atomic_directory(tmp_path / "run"):
         (tmp_path / "not there").read_bytes()
     assert names(tmp_path) == []
+
+
+def test_a_folder_is_gone_from_its_name_before_its_files_are_removed(tmp_path, monkeypatch):
+    # Found by tests/kills: a run killed while it removed an old checkpoint left a part of it.
+    with atomic_directory(tmp_path / "step") as partial:
+        (partial / "a").write_text("a")
+    monkeypatch.setattr(atomic.shutil, "rmtree", lambda *_, **__: None)
+
+    remove_directory(tmp_path / "step")
+
+    (left,) = names(tmp_path)
+    assert left.startswith(".step.")
+    assert left.endswith(".partial")
+
+
+def test_a_folder_that_cannot_be_removed_is_a_fault(tmp_path):
+    with pytest.raises(ResourceError, match="absent: cannot remove the folder"):
+        remove_directory(tmp_path / "absent")
 
 
 def test_the_hash_is_that_of_the_bytes(tmp_path):

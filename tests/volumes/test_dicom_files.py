@@ -8,9 +8,15 @@ from pydicom.uid import RLELossless
 from omnisyn.errors import InputError, ResourceError
 from omnisyn.volumes.dicom_files import find_images
 from omnisyn.volumes.dicom_frames import frames_of
-from omnisyn.volumes.dicom_pixels import pixels
+from omnisyn.volumes.dicom_pixels import read_pixels
 
 JPEG = Path(__file__).parents[3] / "shared/data/dicom/dicom2nifti/generic/compressed_jpeg/001"
+
+
+def pixels(frame):
+    """The image of one frame."""
+    (image,) = read_pixels([frame])
+    return image
 
 
 def only(folder):
@@ -126,7 +132,7 @@ def test_a_full_disk_while_unpacking_is_a_fault_of_the_machine(packed, tmp_path,
         raise OSError(errno.ENOSPC, "No space left on device")
 
     monkeypatch.setattr(Path, "write_bytes", full)
-    with pytest.raises(ResourceError, match="cannot unpack the pixels .*disk is full"):
+    with pytest.raises(ResourceError, match=r"cannot unpack the pixels .*disk is full"):
         pixels(frame)
 
 
