@@ -1,8 +1,8 @@
 """Decode compressed DICOM pixels with GDCM (through SimpleITK), in a process of its own.
 
 Damaged pixels can make GDCM crash the process that it runs in (found by tests/fuzz: it divides by
-the count of run-length segments, which may be zero). Here that ends a child. The child runs this very file, which therefore
-imports nothing of omnisyn.
+the count of run-length segments, which may be zero). Here that ends a child. The child runs this
+very file, which therefore imports nothing of omnisyn.
 """
 
 import contextlib
