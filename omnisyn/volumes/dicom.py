@@ -7,6 +7,7 @@ DICOM coordinates are LPS+; the affine here is RAS+, so x and y change sign, exa
 import hashlib
 import warnings
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -50,11 +51,9 @@ def read_dicom(
         warnings.simplefilter("ignore", UserWarning)
         path = Path(path)
         where = path.name or path.resolve().name
-        stacks, skipped = _stacks(path)
+        stacks = _stacks(path)
         stack = choose_stack(stacks, options.series, said, where)
-        notes = []
-        if skipped:
-            notes.append(f"{skipped} file{'s' if skipped > 1 else ''} skipped that hold no image")
+        notes = list(stack.notes)
         if len(stacks) > 1:
             notes.append(f"of {len(stacks)} stacks in the folder this one: {stack.sentence()}")
         return _read_stack(stack.frames, where, options, notes)
@@ -64,20 +63,25 @@ def read_stack(stack: Stack, where: str) -> Volume:
     """Read one of the stacks that `list_stacks` found. Errors as in `read_dicom`."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)
-        return _read_stack(stack.frames, where, DEFAULT, [])
+        return _read_stack(stack.frames, where, DEFAULT, list(stack.notes))
 
 
 def list_stacks(path: str | Path) -> list[Stack]:
     """Every series, echo and repeat that a folder or file holds. Errors as in `read_dicom`."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)
-        return _stacks(Path(path))[0]
+        return _stacks(Path(path))
 
 
-def _stacks(path: Path) -> tuple[list[Stack], int]:
+def _stacks(path: Path) -> list[Stack]:
     files, skipped = find_images(path)
-    frames = [frame for file in files for frame in frames_of(file)]
-    return find_stacks(frames), skipped
+    stacks = find_stacks([frame for file in files for frame in frames_of(file)])
+    if not skipped:
+        return stacks
+    note = f"{skipped} files skipped that hold no image"
+    if skipped == 1:
+        note = "1 file skipped that holds no image"
+    return [replace(stack, notes=(note,)) for stack in stacks]
 
 
 def _read_stack(

@@ -43,11 +43,13 @@ class Stack:
         frames: in no order yet.
         selector: what `--series` takes to choose it.
         told_apart: what distinguishes it from other stacks of its series; empty where it is alone.
+        notes: what is to be said of the folder that it lies in.
     """
 
     frames: tuple[Frame, ...]
     selector: str
     told_apart: str
+    notes: tuple[str, ...] = ()
 
     @property
     def description(self) -> str:

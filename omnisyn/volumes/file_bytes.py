@@ -62,6 +62,9 @@ def foreign_kind(start: bytes) -> tuple[str, str] | None:
     for magic, kind, remedy in _OTHER_KINDS:
         if head.startswith(magic):
             return kind, remedy
+    # POSIX.1-1988: the magic of a tar archive stands behind the name and mode of its first file.
+    if start[257:262] == b"ustar":
+        return "a tar archive", "unpack it and give the file inside"
     return None
 
 
@@ -91,10 +94,13 @@ def read_file(path: Path) -> FileBytes:
             "cannot reach the file", where=name, why=error.strerror, remedy="check the path"
         ) from error
     if not exists:
-        raise InputError("no such file or folder", where=name, remedy="check the path")
+        why = "the link leads nowhere" if path.is_symlink() else None
+        raise InputError("no such file or folder", where=name, why=why, remedy="check the path")
     if not regular:
         kind = "a folder" if path.is_dir() else "a pipe, socket or device"
-        raise InputError("not a regular file", where=name, why=f"it is {kind}")
+        raise InputError(
+            "not a regular file", where=name, why=f"it is {kind}", remedy="give a NIfTI file"
+        )
     try:
         size = path.stat().st_size
         if size > MAXIMUM_FILE_BYTES:
