@@ -2,12 +2,13 @@
 
 import sys
 
-from benchmarks import help_time, slices, synthesis, training
+from benchmarks import files, help_time, slices, synthesis, training
 from benchmarks.machine import describe_machine
 from benchmarks.table import print_table
 
 TABLES = {
     "help": ("Help, CPU seconds", help_time.rows),
+    "files": ("Volumes read and written, beside other libraries", files.rows),
     "slices": ("One slice, both recipes", slices.rows),
     "synthesis": ("A volume, shipped weights", synthesis.rows),
     "training": ("Training steps, both recipes", training.rows),

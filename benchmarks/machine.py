@@ -3,10 +3,12 @@
 import os
 import platform
 import time
+from collections.abc import Callable, Mapping
 from importlib.metadata import version
 
 import torch
 
+Call = Callable[[], object]
 _SIDE = 2048
 _PACKAGES = ("omnisyn", "torch", "monai", "numpy")
 
@@ -21,15 +23,21 @@ def describe_machine() -> str:
     )
 
 
-def best_seconds(call, repeats: int) -> float:
+def best_seconds(call: Call, repeats: int) -> float:
     """The shortest of several runs: the one that was disturbed least. The first is not counted."""
-    call()
-    durations = []
-    for _ in range(repeats):
-        start = time.perf_counter()
-        call()
-        durations.append(time.perf_counter() - start)
-    return min(durations)
+    return best_seconds_of_each({"call": call}, repeats)["call"]
+
+
+def best_seconds_of_each(calls: Mapping[str, Call], repeats: int) -> dict[str, float]:
+    """`best_seconds` of calls that take turns, so that what disturbs one disturbs them all."""
+    durations: dict[str, list[float]] = {name: [] for name in calls}
+    for round_number in range(repeats + 1):
+        for name, call in calls.items():
+            start = time.perf_counter()
+            call()
+            if round_number:
+                durations[name].append(time.perf_counter() - start)
+    return {name: min(found) for name, found in durations.items()}
 
 
 @torch.inference_mode()

@@ -1,12 +1,13 @@
 """The battery: small checks that say what is wrong with an image, why it matters, how to mend it.
 
-Each check takes the voxels and their geometry and returns a `Finding` or nothing. Faults that
-would give a wrong result silently are fatal; oddities that a reader should know are warnings and
-travel with the volume into its sidecar. Checks of one file format live in that format's reader.
+Each check takes an `Image` and returns a `Finding` or nothing. Faults that would give a wrong
+result silently are fatal; oddities that a reader should know are warnings and travel with the
+volume into its sidecar. Checks of one file format live in that format's reader.
 """
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -39,38 +40,60 @@ class Finding:
         return f"{self.what}: {self.why}; {self.remedy}"
 
 
-Check = Callable[[NDArray[np.float32], Geometry], Finding | None]
+@dataclass(frozen=True, eq=False)
+class Image:
+    """What the checks look at: voxels, their geometry, and what several of them ask first.
+
+    Attributes:
+        voxels: float32, shape `geometry.shape`.
+        geometry: the grid they lie on.
+    """
+
+    voxels: NDArray[np.float32]
+    geometry: Geometry
+
+    @cached_property
+    def lowest(self) -> float:
+        """The smallest value; NaN where there is one."""
+        return float(self.voxels.min())
+
+    @cached_property
+    def highest(self) -> float:
+        """The largest value; NaN where there is one."""
+        return float(self.voxels.max())
 
 
-def check_finite(voxels: NDArray[np.float32], geometry: Geometry) -> Finding | None:
+Check = Callable[[Image], Finding | None]
+
+
+def check_finite(image: Image) -> Finding | None:
     """NaN or infinity spreads through every filter and turns into zeros or noise elsewhere."""
-    broken = int(voxels.size - np.count_nonzero(np.isfinite(voxels)))
-    if broken == 0:
+    if np.isfinite(image.lowest) and np.isfinite(image.highest):
         return None
+    broken = int(image.voxels.size - np.count_nonzero(np.isfinite(image.voxels)))
     return Finding(
         "the image holds voxels that are not finite",
-        f"{broken} of {voxels.size} are NaN or infinity",
+        f"{broken} of {image.voxels.size} are NaN or infinity",
         "replace them, or export the image again",
         fatal=True,
     )
 
 
-def check_signal(voxels: NDArray[np.float32], geometry: Geometry) -> Finding | None:
+def check_signal(image: Image) -> Finding | None:
     """An image of one value holds no anatomy, and cannot be scaled."""
-    lowest, highest = float(voxels.min()), float(voxels.max())
-    if lowest != highest:
+    if image.lowest != image.highest:
         return None
     return Finding(
         "the image has no signal",
-        f"every voxel is {lowest:g}",
+        f"every voxel is {image.lowest:g}",
         "check that the right file was given",
         fatal=True,
     )
 
 
-def check_slice_count(voxels: NDArray[np.float32], geometry: Geometry) -> Finding | None:
+def check_slice_count(image: Image) -> Finding | None:
     """One or two slices along an axis are synthesized, but a volume's scaling rests on little."""
-    fewest = min(geometry.shape)
+    fewest = min(image.geometry.shape)
     if fewest > 2:
         return None
     return Finding(
@@ -80,9 +103,9 @@ def check_slice_count(voxels: NDArray[np.float32], geometry: Geometry) -> Findin
     )
 
 
-def check_voxel_size(voxels: NDArray[np.float32], geometry: Geometry) -> Finding | None:
+def check_voxel_size(image: Image) -> Finding | None:
     """Voxel sizes far from those of head and neck MRI usually mean a wrong header."""
-    sizes = [float(size) for size in geometry.spacing]
+    sizes = [float(size) for size in image.geometry.spacing]
     if min(sizes) >= SMALLEST_VOXEL_MM and max(sizes) <= LARGEST_VOXEL_MM:
         return None
     return Finding(
@@ -92,12 +115,12 @@ def check_voxel_size(voxels: NDArray[np.float32], geometry: Geometry) -> Finding
     )
 
 
-def check_not_computed_tomography(
-    voxels: NDArray[np.float32], geometry: Geometry
-) -> Finding | None:
+def check_not_computed_tomography(image: Image) -> Finding | None:
     """CT in Hounsfield units has air at -1000; no MR contrast can be made from it here."""
-    air = np.count_nonzero((voxels < -700) & (voxels > -3100)) / voxels.size
-    if air < 0.02 or float(voxels.max()) < 300:
+    if image.lowest > -700 or image.highest < 300:
+        return None
+    air = np.count_nonzero((image.voxels < -700) & (image.voxels > -3100)) / image.voxels.size
+    if air < 0.02:
         return None
     return Finding(
         "the image looks like CT",
@@ -106,10 +129,12 @@ def check_not_computed_tomography(
     )
 
 
-def check_not_standardized(voxels: NDArray[np.float32], geometry: Geometry) -> Finding | None:
+def check_not_standardized(image: Image) -> Finding | None:
     """A z-scored image has lost its zero, on which the scaling rule rests."""
-    negative = np.count_nonzero(voxels < 0) / voxels.size
-    if negative < 0.1 or float(voxels.min()) < -700:
+    if not -700 <= image.lowest < 0:
+        return None
+    negative = np.count_nonzero(image.voxels < 0) / image.voxels.size
+    if negative < 0.1:
         return None
     return Finding(
         "the image looks already normalised",
@@ -118,23 +143,21 @@ def check_not_standardized(voxels: NDArray[np.float32], geometry: Geometry) -> F
     )
 
 
-STRUCTURE_CHECKS: tuple[Check, ...] = (check_slice_count, check_voxel_size)
 IMAGE_CHECKS: tuple[Check, ...] = (
     check_finite,
     check_signal,
-    *STRUCTURE_CHECKS,
+    check_slice_count,
+    check_voxel_size,
     check_not_computed_tomography,
     check_not_standardized,
 )
 
 
-def examine(
-    voxels: NDArray[np.float32], geometry: Geometry, checks: Iterable[Check] = IMAGE_CHECKS
-) -> tuple[Finding, ...]:
-    """Run checks in order and return what they found; a fatal finding ends the run."""
+def examine(image: Image) -> tuple[Finding, ...]:
+    """Run all checks in order and return what they found; a fatal finding ends the run."""
     findings: list[Finding] = []
-    for check in checks:
-        finding = check(voxels, geometry)
+    for check in IMAGE_CHECKS:
+        finding = check(image)
         if finding is not None:
             findings.append(finding)
             if finding.fatal:

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from omnisyn.contrasts import Contrast
 from omnisyn.geometry import Geometry
-from omnisyn.volumes.checks import examine, settle
+from omnisyn.volumes.checks import Image, examine, settle
 from omnisyn.volumes.dicom_checks import (
     ordered,
     single_grey_images,
@@ -112,7 +112,7 @@ def _read_stack(
             # An interpolated slice has no source image that a derived series could point to.
             voxels, headers = filled, ()
     geometry = Geometry(voxels.shape, _affine(frames, voxels.shape[2]))
-    findings = settle(examine(voxels, geometry), where, strict=options.strict)
+    findings = settle(examine(Image(voxels, geometry)), where, strict=options.strict)
     provenance = Provenance(
         name=where,
         format="dicom",

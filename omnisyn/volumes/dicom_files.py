@@ -8,6 +8,7 @@ import io
 import os
 import warnings
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import pydicom
@@ -34,6 +35,11 @@ class DicomFile:
     def name(self) -> str:
         """Basename, for messages."""
         return self.path.name
+
+    @cached_property
+    def transfer_syntax(self) -> UID:
+        """How its data set is encoded."""
+        return transfer_syntax(self.dataset)
 
 
 def find_images(path: Path) -> tuple[list[DicomFile], int]:

@@ -17,7 +17,6 @@ from pydicom.uid import ExplicitVRBigEndian, MRImageStorage, generate_uid
 from omnisyn.errors import InputError
 from omnisyn.volumes.atomic import resource_error
 from omnisyn.volumes.dicom_decoder import decode
-from omnisyn.volumes.dicom_files import transfer_syntax
 from omnisyn.volumes.dicom_frames import Frame
 
 _FETCH_AGAIN = "export or copy the series again"
@@ -46,7 +45,7 @@ def read_pixels(frames: Sequence[Frame]) -> Iterator[NDArray[np.float32]]:
 
 
 def _is_compressed(frame: Frame) -> bool:
-    return bool(transfer_syntax(frame.file.dataset).is_encapsulated)
+    return bool(frame.file.transfer_syntax.is_encapsulated)
 
 
 def _plain(frame: Frame) -> NDArray[np.integer]:
@@ -61,7 +60,7 @@ def _plain(frame: Frame) -> NDArray[np.integer]:
             remedy="convert the series to NIfTI and give that",
         )
     kind = "i" if frame.integer("PixelRepresentation", 0) else "u"
-    big = transfer_syntax(frame.file.dataset) == ExplicitVRBigEndian
+    big = frame.file.transfer_syntax == ExplicitVRBigEndian
     pixel_type = np.dtype(f"{'>' if big else '<'}{kind}{allocated // 8}")
     one = rows * columns * pixel_type.itemsize
     content = frame.file.dataset.PixelData
@@ -134,7 +133,7 @@ def _undecodable(frame: Frame) -> InputError:
     return InputError(
         "the compressed pixels cannot be decoded",
         where=frame.name,
-        why=transfer_syntax(frame.file.dataset).name,
+        why=frame.file.transfer_syntax.name,
         remedy="decompress the series (for example with gdcmconv --raw) or export it again",
     )
 
@@ -145,7 +144,7 @@ def _single(frame: Frame) -> bytes:
     count = frame.integer("NumberOfFrames", 1)
     packed = list(generate_frames(source.PixelData, number_of_frames=count))
     meta = FileMetaDataset()
-    meta.TransferSyntaxUID = transfer_syntax(source)
+    meta.TransferSyntaxUID = frame.file.transfer_syntax
     meta.MediaStorageSOPClassUID = MRImageStorage
     meta.MediaStorageSOPInstanceUID = generate_uid()
     single = FileDataset(None, {}, file_meta=meta, preamble=b"\0" * 128)

@@ -4,8 +4,9 @@ The kind is found by content, never by suffix. Every byte is read, the gzip chec
 count are compared with the header, and the header is checked before anything is allocated.
 """
 
-import hashlib
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ from numpy.typing import NDArray
 
 from omnisyn.errors import InputError
 from omnisyn.geometry import Geometry
-from omnisyn.volumes.checks import examine, settle
+from omnisyn.volumes.checks import Image, examine, settle
 from omnisyn.volumes.file_bytes import FileBytes, foreign_kind, peek, read_file, unpack
 from omnisyn.volumes.nifti_header import HEADER_BYTES, NiftiHeader, parse_header
 from omnisyn.volumes.options import DEFAULT, ReadOptions
@@ -47,7 +48,7 @@ def read_nifti(path: str | Path, options: ReadOptions = DEFAULT) -> Volume:
     if options.zero_nonfinite:
         voxels, replaced = _without_nonfinite(voxels)
         notes += replaced
-    findings = settle(examine(voxels, image.geometry), name, strict=options.strict)
+    findings = settle(examine(Image(voxels, image.geometry)), name, strict=options.strict)
     provenance = Provenance(
         name=name,
         format="nifti",
@@ -77,7 +78,10 @@ def load_nifti(file: FileBytes, volume: int | None = None) -> NiftiImage:
         raise InputError("not a NIfTI file", where=name, why=f"it is {kind}", remedy=remedy)
     header = parse_header(start, name)
     shape, chosen = header.shape[:3], _chosen_volume(header.shape, volume, name)
-    content = unpack(file, header.file_bytes)
+    # Hashing and unpacking take about as long as each other, and neither holds the interpreter.
+    with ThreadPoolExecutor(1) as beside:
+        digest = beside.submit(sha256, file.content)
+        content = unpack(file, header.file_bytes)
     count = int(np.prod(shape))
     first = header.data_offset + chosen * count * header.voxel_type.itemsize
     stored = np.frombuffer(content, header.voxel_type, count=count, offset=first)
@@ -87,7 +91,7 @@ def load_nifti(file: FileBytes, volume: int | None = None) -> NiftiImage:
         geometry=Geometry(shape, header.affine),
         header=header,
         warnings=header.warnings + _suffix_warning(file),
-        sha256=hashlib.sha256(file.content).hexdigest(),
+        sha256=digest.result().hexdigest(),
     )
 
 
@@ -132,7 +136,8 @@ def _float32(stored: NDArray[Any], header: NiftiHeader, name: str) -> NDArray[np
     wide = header.voxel_type.itemsize > 4 or header.voxel_type.name in ("int32", "uint32")
     passage = np.float64 if wide and scaled else np.float32
     with np.errstate(over="ignore", invalid="ignore"):
-        values: NDArray[Any] = stored.astype(passage, order="F")
+        # What is float32 already is not copied.
+        values: NDArray[Any] = stored.astype(passage, order="F", copy=scaled)
         if scaled:
             values *= header.slope
             values += header.intercept

@@ -5,6 +5,7 @@ from omnisyn.errors import InputError
 from omnisyn.geometry import Geometry
 from omnisyn.volumes.checks import (
     Finding,
+    Image,
     check_finite,
     check_not_computed_tomography,
     check_not_standardized,
@@ -29,20 +30,20 @@ def computed_tomography():
 
 
 def test_a_good_image_has_no_findings(grey_voxels, grid):
-    assert examine(grey_voxels, grid) == ()
+    assert examine(Image(grey_voxels, grid)) == ()
 
 
 def test_a_few_negative_values_from_interpolation_are_fine(grey_voxels, grid):
     grey_voxels[0, 0] = -0.5
 
-    assert check_not_standardized(grey_voxels, grid) is None
+    assert check_not_standardized(Image(grey_voxels, grid)) is None
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
 def test_voxels_that_are_not_finite_are_counted_and_fatal(grey_voxels, grid, value):
     grey_voxels[1, 2, :3] = value
 
-    finding = check_finite(grey_voxels, grid)
+    finding = check_finite(Image(grey_voxels, grid))
 
     assert finding is not None
     assert finding.fatal
@@ -51,7 +52,7 @@ def test_voxels_that_are_not_finite_are_counted_and_fatal(grey_voxels, grid, val
 
 @pytest.mark.parametrize("value", [0.0, 7.0])
 def test_an_image_of_one_value_is_fatal(grey_voxels, grid, value):
-    finding = check_signal(np.full_like(grey_voxels, value), grid)
+    finding = check_signal(Image(np.full_like(grey_voxels, value), grid))
 
     assert finding is not None
     assert finding.fatal
@@ -62,7 +63,7 @@ def test_an_image_of_one_value_is_fatal(grey_voxels, grid, value):
 def test_one_or_two_slices_are_odd_but_not_fatal(count, odd):
     geometry = Geometry((8, 9, count), np.eye(4))
 
-    finding = check_slice_count(np.zeros(geometry.shape, np.float32), geometry)
+    finding = check_slice_count(Image(np.zeros(geometry.shape, np.float32), geometry))
 
     assert (finding is not None) == odd
     assert finding is None or not finding.fatal
@@ -72,7 +73,7 @@ def test_one_or_two_slices_are_odd_but_not_fatal(count, odd):
 def test_voxel_sizes_outside_the_usual_range_are_odd(grey_voxels, size, odd):
     geometry = Geometry(grey_voxels.shape, np.diag([1.0, 1.0, size, 1.0]))
 
-    finding = check_voxel_size(grey_voxels, geometry)
+    finding = check_voxel_size(Image(grey_voxels, geometry))
 
     assert (finding is not None) == odd
     assert finding is None or f"{size:g} mm" in finding.why
@@ -82,22 +83,22 @@ def test_ct_is_recognised_by_its_air_and_not_called_standardized():
     voxels = computed_tomography()
     grid = Geometry(voxels.shape, np.eye(4))
 
-    assert check_not_computed_tomography(voxels, grid) is not None
-    assert check_not_standardized(voxels, grid) is None
+    assert check_not_computed_tomography(Image(voxels, grid)) is not None
+    assert check_not_standardized(Image(voxels, grid)) is None
 
 
 def test_a_standardized_image_is_recognised_and_not_called_ct():
     voxels = np.random.default_rng(0).normal(0, 1, (20, 20, 20)).astype(np.float32)
     grid = Geometry(voxels.shape, np.eye(4))
 
-    assert check_not_standardized(voxels, grid) is not None
-    assert check_not_computed_tomography(voxels, grid) is None
+    assert check_not_standardized(Image(voxels, grid)) is not None
+    assert check_not_computed_tomography(Image(voxels, grid)) is None
 
 
 def test_a_fatal_finding_ends_the_examination(grey_voxels, grid):
     grey_voxels[:] = np.nan
 
-    assert [finding.fatal for finding in examine(grey_voxels, grid)] == [True]
+    assert [finding.fatal for finding in examine(Image(grey_voxels, grid))] == [True]
 
 
 def test_settling_refuses_the_fatal_and_returns_the_rest():
