@@ -17,6 +17,8 @@ from omnisyn.geometry import Geometry
 
 SMALLEST_VOXEL_MM = 0.2
 LARGEST_VOXEL_MM = 8.0
+SMALLEST_SIGNAL = 1e-30
+"""Below, dividing by the image's own scale overflows float32."""
 
 
 @dataclass(frozen=True)
@@ -91,6 +93,30 @@ def check_signal(image: Image) -> Finding | None:
     )
 
 
+def check_scale(image: Image) -> Finding | None:
+    """The scaling rule rests on the 99.9 percentile, which must lie above zero, and well above."""
+    if image.highest < SMALLEST_SIGNAL:
+        return Finding(
+            "the image has no usable signal",
+            f"its largest value is {image.highest:.3g}",
+            "export the image with its values as they are",
+            fatal=True,
+        )
+    # A sample shows of nearly every image that it has signal enough.
+    sample = image.voxels.ravel(order="K")[::97]
+    if np.count_nonzero(sample > 0) > 0.05 * sample.size:
+        return None
+    lit = int(np.count_nonzero(image.voxels > 0))
+    if lit > 0.001 * image.voxels.size + 1:
+        return None
+    return Finding(
+        "the image is all but empty",
+        f"{lit} of {image.voxels.size} voxels are above zero",
+        "check that the right file was given",
+        fatal=True,
+    )
+
+
 def check_slice_count(image: Image) -> Finding | None:
     """One or two slices along an axis are synthesized, but a volume's scaling rests on little."""
     fewest = min(image.geometry.shape)
@@ -146,6 +172,7 @@ def check_not_standardized(image: Image) -> Finding | None:
 IMAGE_CHECKS: tuple[Check, ...] = (
     check_finite,
     check_signal,
+    check_scale,
     check_slice_count,
     check_voxel_size,
     check_not_computed_tomography,

@@ -5,10 +5,13 @@ as a good one. Here every byte is read, checksums and lengths are compared, and 
 allocated that the header promises but the file cannot hold.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 from isal import isal_zlib
+from numpy.typing import NDArray
 
 from omnisyn.errors import InputError
 from omnisyn.volumes.atomic import resource_error
@@ -21,9 +24,16 @@ MAXIMUM_FILE_BYTES = 8 * 2**30
 _LARGEST_RATIO = 1040
 _FETCH_AGAIN = "fetch or export the file again"
 
-_OTHER_KINDS: tuple[tuple[bytes, str, str], ...] = (
+# How much of a packed file is looked at in one go. Files of many small members (bgzip) hand the rest
+# of it back after each of them.
+_WINDOW_BYTES = 256 * 1024
+
+_POINTERS: tuple[tuple[bytes, str, str], ...] = (
     (b"version https://git-lfs", "a Git LFS pointer, not the image", "run `git lfs pull`"),
     (b"/annex/objects/", "a git-annex pointer, not the image", "run `git annex get`"),
+)
+_OTHER_KINDS: tuple[tuple[bytes, str, str], ...] = (
+    *_POINTERS,
     (b"\x89PNG", "a PNG picture", "give the volume it was made from"),
     (b"\xff\xd8\xff", "a JPEG picture", "give the volume it was made from"),
     (b"PK\x03\x04", "a zip archive", "unpack it and give the file inside"),
@@ -65,6 +75,14 @@ def foreign_kind(start: bytes) -> tuple[str, str] | None:
     # POSIX.1-1988: the magic of a tar archive stands behind the name and mode of its first file.
     if start[257:262] == b"ustar":
         return "a tar archive", "unpack it and give the file inside"
+    return None
+
+
+def stands_for_a_file(start: bytes) -> tuple[str, str] | None:
+    """What a file is and what to do, where it only points to a file that was not fetched."""
+    for magic, kind, remedy in _POINTERS:
+        if start.startswith(magic):
+            return kind, remedy
     return None
 
 
@@ -129,14 +147,13 @@ def peek(file: FileBytes, count: int) -> bytes:
     """
     if not file.packed:
         return file.content[:count]
-    window = file.content[: 64 * 1024]
-    try:
-        return bytes(isal_zlib.decompressobj(wbits=31).decompress(window, count))
-    except isal_zlib.error as error:  # type: ignore[misc]
-        raise _damaged(file.name, str(error)) from error
+    start = b""
+    for piece in _pieces(file, count):
+        start += piece
+    return start[:count]
 
 
-def unpack(file: FileBytes, expected: int) -> bytes:
+def unpack(file: FileBytes, expected: int) -> NDArray[np.uint8]:
     """All bytes of the file, unpacked, exactly `expected` of them.
 
     Checks the CRC and length of every gzip member and that nothing follows the last one.
@@ -147,7 +164,7 @@ def unpack(file: FileBytes, expected: int) -> bytes:
     name = file.name
     if not file.packed:
         _check_count(name, len(file.content), expected, exact=True)
-        return file.content
+        return np.frombuffer(file.content, np.uint8)
     if expected > _LARGEST_RATIO * len(file.content) + 1024:
         raise InputError(
             "the file cannot hold what its header promises",
@@ -155,38 +172,57 @@ def unpack(file: FileBytes, expected: int) -> bytes:
             why=f"{expected} bytes promised, {len(file.content)} packed bytes present",
             remedy=_FETCH_AGAIN,
         )
-    parts: list[bytes] = []
-    total, rest = 0, file.content
-    while rest:
-        if rest[:2] != GZIP_MAGIC:
+    content = np.empty(expected, np.uint8)
+    total = 0
+    for piece in _pieces(file, expected):
+        if total + len(piece) > expected:
+            _check_count(name, total + len(piece), expected, exact=False)
+        content[total : total + len(piece)] = np.frombuffer(piece, np.uint8)
+        total += len(piece)
+    _check_count(name, total, expected, exact=True)
+    return content
+
+
+def _pieces(file: FileBytes, due: int) -> Iterator[bytes]:
+    """What the gzip members hold, one after the other, in pieces.
+
+    Ends with the last member or when more than `due` bytes have come: a file that holds more shows
+    itself without being unpacked.
+    """
+    content, place, total = memoryview(file.content), 0, 0
+    while place < len(content):
+        if content[place : place + 2] != GZIP_MAGIC:
             raise InputError(
                 "unexpected bytes after the end of the gzip stream",
-                where=name,
-                why=f"{len(rest)} trailing bytes",
+                where=file.name,
+                why=f"{len(content) - place} trailing bytes",
                 remedy=_FETCH_AGAIN,
             )
-        stream = isal_zlib.decompressobj(wbits=31)
-        try:
-            # One byte more than is due, so that a longer file shows itself without being unpacked.
-            part = stream.decompress(rest, expected - total + 1)
-            total += len(part)
-            if total > expected:
-                _check_count(name, total, expected, exact=False)
-            if not stream.eof:
-                part += stream.decompress(stream.unconsumed_tail, 1)
-        except isal_zlib.error as error:  # type: ignore[misc]
-            raise _damaged(name, str(error)) from error
-        if not stream.eof:
-            raise InputError(
-                "the gzip file is cut short",
-                where=name,
-                why=f"it ends after {total} of {expected} unpacked bytes or inside its checksum",
-                remedy=_FETCH_AGAIN,
-            )
-        parts.append(part)
-        rest = stream.unused_data
-    _check_count(name, total, expected, exact=True)
-    return parts[0] if len(parts) == 1 else b"".join(parts)
+        member = isal_zlib.decompressobj(wbits=31)
+        while not member.eof:
+            window = content[place : place + _WINDOW_BYTES]
+            try:
+                piece = member.decompress(window, due - total + 1)
+            except isal_zlib.error as error:  # type: ignore[misc]
+                raise InputError(
+                    "the gzip file is damaged",
+                    where=file.name,
+                    why=str(error),
+                    remedy=_FETCH_AGAIN,
+                ) from error
+            left = len(member.unused_data) + len(member.unconsumed_tail)
+            if not member.eof and not piece and left == len(window):
+                raise InputError(
+                    "the gzip file is cut short",
+                    where=file.name,
+                    why=f"it ends after {total} unpacked bytes or inside its checksum",
+                    remedy=_FETCH_AGAIN,
+                )
+            place += len(window) - left
+            total += len(piece)
+            yield piece
+            if total > due:
+                return
 
 
 def _check_count(name: str, found: int, expected: int, *, exact: bool) -> None:
@@ -200,7 +236,3 @@ def _check_count(name: str, found: int, expected: int, *, exact: bool) -> None:
         why=f"{expected} bytes are due, {found if exact else 'more'} are there",
         remedy=_FETCH_AGAIN,
     )
-
-
-def _damaged(name: str, why: str) -> InputError:
-    return InputError("the gzip file is damaged", where=name, why=why, remedy=_FETCH_AGAIN)

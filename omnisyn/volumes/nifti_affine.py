@@ -23,6 +23,8 @@ from omnisyn.errors import InputError
 _MILLIMETRES_PER_UNIT = {0: 1.0, 1: 1000.0, 2: 1.0, 3: 0.001}
 SHEAR_TOLERANCE = 1e-3
 """Largest cosine between two voxel axes that still counts as a right angle."""
+FARTHEST_MM = 1e5
+"""Largest distance of the first voxel from the origin; beyond, float32 headers lose 0.01 mm."""
 
 
 def header_fault(name: str, why: str) -> InputError:
@@ -79,13 +81,15 @@ def affine_of(
 
 
 def check_affine(affine: NDArray[np.float64], name: str) -> None:
-    """Refuse an affine that is not finite, is flat or is sheared (`SHEAR_TOLERANCE`).
+    """Refuse an affine that is not finite, is flat, far away or sheared (`SHEAR_TOLERANCE`).
 
     Raises:
         InputError: see above.
     """
     if not np.isfinite(affine).all():
         raise header_fault(name, "its affine holds values that are not finite")
+    if np.abs(affine).max() > FARTHEST_MM:
+        raise header_fault(name, f"its affine has entries of up to {np.abs(affine).max():.3g} mm")
     axes = affine[:3, :3]
     lengths = np.linalg.norm(axes, axis=0)
     if (lengths < 1e-6).any() or abs(np.linalg.det(axes)) < 1e-9 * lengths.prod():

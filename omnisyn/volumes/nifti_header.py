@@ -55,6 +55,8 @@ _WRITTEN_TYPES: Mapping[str, int] = {
     "float32": 16, "uint8": 2, "int16": 4, "uint16": 512,
 }  # fmt: skip
 
+# NIfTI-2 has room for more, but knows no more codes.
+_LARGEST_FORM_CODE = 32767
 MAXIMUM_AXIS = 32767
 MAXIMUM_VOXELS = 2**30
 
@@ -109,6 +111,9 @@ def parse_header(start: bytes, name: str) -> NiftiHeader:
     if not np.isfinite(intercept):
         raise header_fault(name, f"the intercept is {intercept}")
     affine = affine_of(fields, shape, name, warnings)
+    for form in ("qform_code", "sform_code"):
+        if not 0 <= int(fields[form]) <= _LARGEST_FORM_CODE:
+            raise header_fault(name, f"its {form} is {fields[form]}")
     return NiftiHeader(
         shape=shape,
         voxel_type=voxel_type,

@@ -171,7 +171,8 @@ def read_sidecar(path: str | Path) -> Mapping[str, Any]:
         return {}
     try:
         content = json.loads(read_file(side).content.decode("utf-8-sig"))
-    except (UnicodeDecodeError, json.JSONDecodeError, RecursionError) as error:
+    # ValueError: no JSON, no text, or a number of more digits than Python turns into one.
+    except (ValueError, RecursionError) as error:
         raise InputError(
             "the sidecar is not valid JSON",
             where=side.name,
@@ -195,8 +196,10 @@ def acquisition_facts(sidecar: Mapping[str, Any]) -> dict[str, float | str]:
         elif isinstance(value, str):
             if key in _WORDS:
                 facts[key] = value
-        elif key in _TIMES + _NUMBERS and isinstance(value, int | float) and np.isfinite(value):
-            facts[key] = float(value) * (1000.0 if key in _TIMES else 1.0)
+        elif key in _TIMES + _NUMBERS and isinstance(value, int | float):
+            # Numbers that no scanner writes are no facts.
+            if abs(value) < 1e9:
+                facts[key] = float(value) * (1000.0 if key in _TIMES else 1.0)
     return facts
 
 

@@ -9,6 +9,7 @@ from omnisyn.volumes.checks import (
     check_finite,
     check_not_computed_tomography,
     check_not_standardized,
+    check_scale,
     check_signal,
     check_slice_count,
     check_voxel_size,
@@ -57,6 +58,27 @@ def test_an_image_of_one_value_is_fatal(grey_voxels, grid, value):
     assert finding is not None
     assert finding.fatal
     assert f"{value:g}" in finding.why
+
+
+@pytest.mark.parametrize(("lit", "fatal"), [(0, True), (3, True), (20, False), (4000, False)])
+def test_an_image_needs_a_thousandth_of_its_voxels_above_zero(lit, fatal):
+    voxels = np.zeros((20, 20, 20), np.float32)
+    voxels.ravel()[:lit] = 5
+    voxels[-1, -1, -1] = 7
+
+    finding = check_scale(Image(voxels, Geometry(voxels.shape, np.eye(4))))
+
+    assert (finding is not None) == fatal
+    assert finding is None or (finding.fatal and f"{lit + 1} of 8000" in finding.why)
+
+
+@pytest.mark.parametrize("factor", [-1, 1e-40])
+def test_values_that_cannot_be_scaled_are_fatal(grey_voxels, grid, factor):
+    finding = check_scale(Image(grey_voxels * np.float32(factor), grid))
+
+    assert finding is not None
+    assert finding.fatal
+    assert "no usable signal" in finding.what
 
 
 @pytest.mark.parametrize(("count", "odd"), [(1, True), (2, True), (3, False)])

@@ -28,7 +28,7 @@ def test_a_good_gzip_file_is_unpacked(file_of):
 
     assert file.packed
     assert peek(file, 10) == CONTENT[:10]
-    assert unpack(file, len(CONTENT)) == CONTENT
+    assert unpack(file, len(CONTENT)).tobytes() == CONTENT
 
 
 def test_a_plain_file_is_taken_as_it_is(file_of):
@@ -36,13 +36,44 @@ def test_a_plain_file_is_taken_as_it_is(file_of):
 
     assert not file.packed
     assert peek(file, 10) == CONTENT[:10]
-    assert unpack(file, len(CONTENT)) == CONTENT
+    assert unpack(file, len(CONTENT)).tobytes() == CONTENT
 
 
 def test_several_gzip_members_are_joined(file_of):
     members = [gzip.compress(CONTENT[i : i + 30_000]) for i in range(0, len(CONTENT), 30_000)]
 
-    assert unpack(file_of(b"".join(members)), len(CONTENT)) == CONTENT
+    assert unpack(file_of(b"".join(members)), len(CONTENT)).tobytes() == CONTENT
+
+
+def with_header(flag, extra):
+    """PACKED with an optional header field, by RFC 1952."""
+    return PACKED[:3] + bytes([flag]) + PACKED[4:10] + extra + PACKED[10:]
+
+
+@pytest.mark.parametrize(
+    "packed",
+    [
+        gzip.compress(b"") + PACKED,
+        gzip.compress(CONTENT[:100]) + gzip.compress(CONTENT[100:]),
+        with_header(4, b"\xff\xff" + bytes(65535)),
+        with_header(8, b"n" * 300_000 + b"\0"),
+        with_header(16, b"a comment\0"),
+    ],
+    ids=["empty member", "short member", "extra field", "long name", "comment"],
+)
+def test_legal_but_unusual_gzip_files_are_peeked_into_and_unpacked(file_of, packed):
+    file = file_of(packed)
+
+    assert peek(file, 540) == CONTENT[:540]
+    assert unpack(file, len(CONTENT)).tobytes() == CONTENT
+
+
+def test_a_file_of_thousands_of_members_is_unpacked(file_of):
+    # bgzip writes such files; keeping the rest of the file for every member would take for ever.
+    content = os.urandom(4_000_000)
+    members = [gzip.compress(content[i : i + 1000], 1) for i in range(0, len(content), 1000)]
+
+    assert unpack(file_of(b"".join(members)), len(content)).tobytes() == content
 
 
 @pytest.mark.parametrize("keep", [30, 100, len(PACKED) - 9, len(PACKED) - 8, len(PACKED) - 4,

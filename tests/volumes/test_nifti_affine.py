@@ -151,15 +151,18 @@ def test_shear_is_tolerated_up_to_a_thousandth(shear, fine):
             check_affine(affine, "x.nii")
 
 
-def test_flat_and_infinite_affines_are_refused():
-    flat, endless = np.eye(4), np.eye(4)
+def test_flat_infinite_and_far_affines_are_refused():
+    flat, endless, far = np.eye(4), np.eye(4), np.eye(4)
     flat[:3, 2] = flat[:3, 0]
     endless[0, 3] = np.inf
+    far[1, 3] = 1e9
 
     with pytest.raises(InputError, match="flat"):
         check_affine(flat, "x.nii")
     with pytest.raises(InputError, match="not finite"):
         check_affine(endless, "x.nii")
+    with pytest.raises(InputError, match=r"entries of up to 1e\+09 mm"):
+        check_affine(far, "x.nii")
 
 
 @settings(max_examples=150, deadline=None)

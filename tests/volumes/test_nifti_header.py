@@ -53,6 +53,18 @@ def test_units_are_kept_except_where_lengths_were_turned_into_mm(units, written)
     assert int(header["xyzt_units"]) == written
 
 
+@pytest.mark.parametrize("form", ["qform_code", "sform_code"])
+@pytest.mark.parametrize("code", [-1, 40000])
+def test_a_form_code_that_no_standard_knows_is_refused(form, code):
+    made = nibabel.Nifti2Header()
+    made.set_data_shape(GEOMETRY.shape)
+    made.set_sform(GEOMETRY.affine, code=1)
+    made["vox_offset"], made["magic"], made[form] = 544, b"n+2", code
+
+    with pytest.raises(InputError, match=f"its {form} is {code}"):
+        parse_header(made.structarr.tobytes() + b"\0" * 4, "x.nii")
+
+
 def test_an_axis_too_long_for_nifti_1_is_refused():
     with pytest.raises(InputError, match="too large for NIfTI-1"):
         build_header(Geometry((40000, 1, 1), np.eye(4)), "uint8")

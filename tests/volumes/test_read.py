@@ -93,6 +93,16 @@ def test_a_broken_sidecar_is_refused(save, tmp_path, content, reason):
         read_volume(path)
 
 
+@pytest.mark.parametrize("value", ["1" + "0" * 31, "NaN", "1e400", "-Infinity"])
+def test_numbers_that_no_scanner_writes_are_no_facts(save, tmp_path, value):
+    path = save("T1.nii.gz")
+    (tmp_path / "T1.json").write_text(f'{{"EchoTime": {value}, "RepetitionTime": 0.5}}')
+
+    facts = read_volume(path).provenance.acquisition
+
+    assert dict(facts) == {"RepetitionTime": 500.0}
+
+
 def test_a_sidecar_that_names_an_unknown_contrast_is_refused(save):
     with pytest.raises(InputError, match="unknown contrast 'T7'"):
         read_volume(save("T1.nii.gz", {"Contrast": "T7"}))
