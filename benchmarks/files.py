@@ -1,4 +1,4 @@
-"""Volumes read and written beside nibabel and SimpleITK: one run, warm files, every check of ours on.
+"""Volumes read and written beside nibabel and SimpleITK: one run, warm files, all our checks on.
 
 The voxels are those of the simulated example patient, several times behind each other: longer than
 any window in which gzip looks for repeats.

@@ -24,8 +24,8 @@ MAXIMUM_FILE_BYTES = 8 * 2**30
 _LARGEST_RATIO = 1040
 _FETCH_AGAIN = "fetch or export the file again"
 
-# How much of a packed file is looked at in one go. Files of many small members (bgzip) hand the rest
-# of it back after each of them.
+# How much of a packed file is looked at in one go. Files of many small members (bgzip) hand the
+# rest of it back after each of them.
 _WINDOW_BYTES = 256 * 1024
 
 _POINTERS: tuple[tuple[bytes, str, str], ...] = (

@@ -6,13 +6,12 @@ or the file system has none, everything goes on without, as it would for a singl
 
 import contextlib
 import os
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-try:
+if sys.platform != "win32":
     import fcntl
-except ImportError:  # Windows has no flock
-    fcntl = None  # type: ignore[assignment]
 
 
 @contextlib.contextmanager
@@ -49,7 +48,7 @@ def held_if_free(folder: Path) -> Iterator[bool]:
 
 
 def _open(folder: Path) -> int | None:
-    if fcntl is None:
+    if sys.platform == "win32":
         return None
     try:
         return os.open(folder, os.O_RDONLY)

@@ -196,10 +196,9 @@ def acquisition_facts(sidecar: Mapping[str, Any]) -> dict[str, float | str]:
         elif isinstance(value, str):
             if key in _WORDS:
                 facts[key] = value
-        elif key in _TIMES + _NUMBERS and isinstance(value, int | float):
-            # Numbers that no scanner writes are no facts.
-            if abs(value) < 1e9:
-                facts[key] = float(value) * (1000.0 if key in _TIMES else 1.0)
+        # Numbers that no scanner writes are no facts, NaN among them.
+        elif key in _TIMES + _NUMBERS and isinstance(value, int | float) and abs(value) < 1e9:
+            facts[key] = float(value) * (1000.0 if key in _TIMES else 1.0)
     return facts
 
 

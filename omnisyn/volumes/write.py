@@ -29,8 +29,8 @@ from omnisyn.volumes.nifti_header import build_header, parse_header
 from omnisyn.volumes.volume import Provenance, Volume
 
 VoxelType = Literal["float32", "uint8", "int16", "uint16"]
-# Of ISA-L's levels the one whose files are about as large as those of zlib's fastest; levels 2 and 3
-# save 1 % more on scans, and take up to twice as long.
+# Of ISA-L's levels the one whose files are about as large as those of zlib's fastest; levels 2 and
+# 3 save 1 % more on scans, and take up to twice as long.
 _LEVEL = 1
 
 
