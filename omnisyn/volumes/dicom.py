@@ -17,6 +17,7 @@ from omnisyn.contrasts import Contrast
 from omnisyn.geometry import Geometry
 from omnisyn.volumes.checks import Image, examine, settle
 from omnisyn.volumes.dicom_checks import (
+    doubts,
     ordered,
     single_grey_images,
     with_geometry,
@@ -55,7 +56,8 @@ def read_dicom(
         stack = choose_stack(stacks, options.series, said, where)
         notes = list(stack.notes)
         if len(stacks) > 1:
-            notes.append(f"of {len(stacks)} stacks in the folder this one: {stack.sentence()}")
+            # Without its description, which may name the patient: this goes into the sidecar.
+            notes.append(f"of {len(stacks)} stacks in the folder this one: {stack.selector}")
         return _read_stack(stack.frames, where, options, notes)
 
 
@@ -74,14 +76,9 @@ def list_stacks(path: str | Path) -> list[Stack]:
 
 
 def _stacks(path: Path) -> list[Stack]:
-    files, skipped = find_images(path)
+    files, notes = find_images(path)
     stacks = find_stacks([frame for file in files for frame in frames_of(file)])
-    if not skipped:
-        return stacks
-    note = f"{skipped} files skipped that hold no image"
-    if skipped == 1:
-        note = "1 file skipped that holds no image"
-    return [replace(stack, notes=(note,)) for stack in stacks]
+    return [replace(stack, notes=notes) for stack in stacks]
 
 
 def _read_stack(
@@ -92,9 +89,6 @@ def _read_stack(
     frames, remarks = without_localizers(frames, where)
     frames = ordered(frames, where, allow_gaps=options.allow_gaps)
     notes = notes + remarks
-    modality = frames[0].text("Modality")
-    if modality not in ("MR", ""):
-        notes.append(f"the modality is {modality}, not MR")
     if len(frames) == 1 and not _thickness(frames[0]):
         notes.append("a single slice without a thickness: 1 mm is assumed")
     shape = (frames[0].integer("Columns"), frames[0].integer("Rows"), len(frames))
@@ -112,7 +106,9 @@ def _read_stack(
             # An interpolated slice has no source image that a derived series could point to.
             voxels, headers = filled, ()
     geometry = Geometry(voxels.shape, _affine(frames, voxels.shape[2]))
-    findings = settle(examine(Image(voxels, geometry)), where, strict=options.strict)
+    findings = settle(
+        (*examine(Image(voxels, geometry)), *doubts(frames)), where, strict=options.strict
+    )
     provenance = Provenance(
         name=where,
         format="dicom",
@@ -175,5 +171,9 @@ def _thickness(frame: Frame) -> float | None:
 
 
 def _joint_hash(frames: Sequence[Frame]) -> str:
-    hashes = sorted({frame.file.path: frame.file.sha256 for frame in frames}.values())
-    return hashlib.sha256("".join(hashes).encode()).hexdigest()
+    # Of a multi-frame file only the frames that were read count: another echo is another image.
+    hashes = {
+        frame.file.sha256 if frame.number is None else f"{frame.file.sha256} {frame.number}"
+        for frame in frames
+    }
+    return hashlib.sha256("".join(sorted(hashes)).encode()).hexdigest()

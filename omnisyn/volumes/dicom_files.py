@@ -5,7 +5,6 @@ Every file is read whole: a file that is cut short is refused, never dropped.
 
 import hashlib
 import io
-import os
 import warnings
 from dataclasses import dataclass
 from functools import cached_property
@@ -17,7 +16,12 @@ from pydicom.tag import Tag
 from pydicom.uid import UID, ImplicitVRLittleEndian
 
 from omnisyn.errors import InputError
-from omnisyn.volumes.file_bytes import DICOM_START_BYTES, looks_like_dicom, read_file
+from omnisyn.volumes.file_bytes import (
+    DICOM_START_BYTES,
+    looks_like_dicom,
+    read_file,
+    stands_for_a_file,
+)
 
 _END_OF_FRAGMENTS = b"\xfe\xff\xdd\xe0\0\0\0\0"
 _FETCH_AGAIN = "export or copy the series again"
@@ -42,31 +46,25 @@ class DicomFile:
         return transfer_syntax(self.dataset)
 
 
-def find_images(path: Path) -> tuple[list[DicomFile], int]:
+def find_images(path: Path) -> tuple[list[DicomFile], tuple[str, ...]]:
     """Parse a DICOM file, or every file of a folder (not of its subfolders).
 
     Files that are no DICOM images (notes, reports, DICOMDIR, hidden files) are skipped. File names
     inside a DICOMDIR are never followed.
 
     Returns:
-        the images, sorted by name, and the number of files skipped.
+        the images, sorted by name, and a sentence on each kind of entry that was passed over.
 
     Raises:
-        InputError: nothing readable is there, or an image is damaged.
+        InputError: nothing readable is there, or an image is damaged or was not fetched.
         ResourceError: the disk fails in mid-read.
     """
-    if path.is_dir():
-        try:
-            entries = sorted(Path(entry.path) for entry in os.scandir(path) if entry.is_file())
-        except OSError as error:
-            raise InputError(
-                "cannot list the folder", where=path.name, why=error.strerror
-            ) from error
-    else:
-        entries = [path]
+    entries, folders = _entries(path) if path.is_dir() else ([path], 0)
     images, skipped = [], 0
     for entry in entries:
-        image = None if entry.name.startswith(".") else _parse(entry)
+        # A link that leads nowhere was meant to be a file, an image perhaps: reading it says so.
+        regular = entry.is_symlink() or entry.is_file()
+        image = _parse(entry) if regular and not entry.name.startswith(".") else None
         if image is None:
             skipped += 1
         else:
@@ -78,14 +76,38 @@ def find_images(path: Path) -> tuple[list[DicomFile], int]:
             why=f"{skipped} other files" if skipped else "the folder holds no files",
             remedy="give the folder that holds the files of one series, or a NIfTI file",
         )
-    return images, skipped
+    notes = []
+    if skipped:
+        notes.append(
+            f"{skipped} files skipped that hold no image"
+            if skipped > 1
+            else "1 file skipped that holds no image"
+        )
+    if folders:
+        notes.append(
+            f"{folders} folders inside were not looked into"
+            if folders > 1
+            else "1 folder inside was not looked into"
+        )
+    return images, tuple(notes)
+
+
+def _entries(folder: Path) -> tuple[list[Path], int]:
+    """What lies in a folder, by name, and how many visible folders among it are left out."""
+    try:
+        entries = sorted(folder.iterdir())
+    except OSError as error:
+        raise InputError("cannot list the folder", where=folder.name, why=error.strerror) from error
+    files = [entry for entry in entries if not entry.is_dir()]
+    folders = [entry for entry in entries if entry.is_dir() and not entry.name.startswith(".")]
+    return files, len(folders)
 
 
 def _parse(path: Path) -> DicomFile | None:
-    if path.stat().st_size == 0:
-        raise InputError("the file is empty (0 bytes)", where=path.name, remedy=_FETCH_AGAIN)
     content = read_file(path).content
-    if not looks_like_dicom(content[:DICOM_START_BYTES]):
+    start = content[:DICOM_START_BYTES]
+    if not looks_like_dicom(start):
+        _refuse_lost_image(path.name, content)
         return None
     with warnings.catch_warnings(record=True) as notes:
         warnings.simplefilter("always")
@@ -93,15 +115,20 @@ def _parse(path: Path) -> DicomFile | None:
             dataset = pydicom.dcmread(io.BytesIO(content), force=True)
             storage = UID(str(dataset.file_meta.get("MediaStorageSOPClassUID", "")))
             storage = storage or UID(str(dataset.get("SOPClassUID", "")))
+            _refuse_unreadable_pixels(path.name, dataset)
             whole = bool(dataset.get("PixelData")) and _ends_well(dataset, content)
             shaped = all(isinstance(dataset.get(key), int) for key in ("Rows", "Columns"))
+        except InputError:
+            raise
         # A damaged data set makes pydicom raise errors of many kinds.
         except Exception as error:
             raise InputError(
                 "the DICOM file is damaged", where=path.name, why=str(error) or repr(error),
                 remedy=_FETCH_AGAIN,
             ) from error  # fmt: skip
-    if "Image Storage" not in storage.name and not (whole and shaped):
+    # A file that announces itself and ends before it has said what it holds is no report.
+    unsaid = start.endswith(b"DICM") and (not storage or len(content) < _header_end(dataset))
+    if "Image Storage" not in storage.name and not (whole and shaped) and not unsaid:
         return None
     if not (whole and shaped) or any("End of file" in str(note.message) for note in notes):
         raise InputError(
@@ -111,6 +138,44 @@ def _parse(path: Path) -> DicomFile | None:
             remedy=_FETCH_AGAIN,
         )
     return DicomFile(path, dataset, hashlib.sha256(content).hexdigest())
+
+
+def _header_end(dataset: FileDataset) -> int:
+    """The byte at which the file meta information says that it ends (PS3.10, 7.1)."""
+    length = dataset.file_meta.get("FileMetaInformationGroupLength", 0)
+    return DICOM_START_BYTES + 12 + length if isinstance(length, int) else 0
+
+
+def _refuse_lost_image(name: str, content: bytes) -> None:
+    """Refuse what stands in the place of an image: a pointer to it, or zeros that a crash left."""
+    pointer = stands_for_a_file(content[:512])
+    if pointer is not None:
+        kind, remedy = pointer
+        raise InputError("not a DICOM file", where=name, why=f"it is {kind}", remedy=remedy)
+    if content.count(0) == len(content):
+        raise InputError(
+            "the file holds nothing but zeros",
+            where=name,
+            why=f"{len(content)} bytes",
+            remedy=_FETCH_AGAIN,
+        )
+
+
+def _refuse_unreadable_pixels(name: str, dataset: FileDataset) -> None:
+    syntax = transfer_syntax(dataset)
+    if not syntax.is_transfer_syntax:
+        raise InputError(
+            "the pixels are encoded in an unknown way",
+            where=name,
+            why=f"transfer syntax {str(syntax)[:64]}",
+            remedy="convert the series (for example with gdcmconv --raw) or export it again",
+        )
+    if "FloatPixelData" in dataset or "DoubleFloatPixelData" in dataset:
+        raise InputError(
+            "pixels in floating point cannot be read",
+            where=name,
+            remedy="convert the series to NIfTI and give that",
+        )
 
 
 def _ends_well(dataset: FileDataset, content: bytes) -> bool:

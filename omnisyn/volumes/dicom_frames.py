@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from pydicom.datadict import dictionary_has_tag, dictionary_VR
 from pydicom.dataelem import DataElement, RawDataElement
 from pydicom.dataset import Dataset
 from pydicom.tag import BaseTag, Tag
@@ -30,6 +31,7 @@ _ENHANCED_NAMES = {
 }
 _PER_FRAME, _SHARED = "PerFrameFunctionalGroupsSequence", "SharedFunctionalGroupsSequence"
 _MAXIMUM_FRAMES = 100_000
+_EXACT_COSINES, _ROUNDED_COSINES = 1e-4, 4e-3
 
 
 @dataclass(frozen=True, eq=False)
@@ -97,10 +99,34 @@ class Frame:
             return str(value).strip()
         return "\\".join(str(item).strip() for item in value)
 
+    @property
+    def patient(self) -> str:
+        """Who it shows: issuer and number, else the name; empty where nobody is named."""
+        known = self.text("PatientID") or self.text("PatientName")
+        return f"{self.text('IssuerOfPatientID')}|{known}" if known else ""
+
     @cached_property
     def orientation(self) -> NDArray[np.float64]:
-        """Direction cosines of the rows and the columns, LPS+: [2, 3]."""
-        return self._place("ImageOrientationPatient", 6).reshape(2, 3)
+        """Direction cosines of the rows and the columns, LPS+, at right angles: [2, 3].
+
+        Raises:
+            InputError: absent, or no two directions at right angles.
+        """
+        given = self._place("ImageOrientationPatient", 6).reshape(2, 3)
+        off = np.abs(given @ given.T - np.eye(2)).max()
+        if off <= _EXACT_COSINES:
+            return given
+        if off > _ROUNDED_COSINES:
+            raise InputError(
+                "the image's row and column directions are not unit vectors at right angles",
+                where=self.name,
+                why="\\".join(f"{value:g}" for value in given.ravel()),
+                remedy="export the original series again",
+            )
+        # Rounded to three decimals, as some exports are: the nearest right-angled pair.
+        left, _, right = np.linalg.svd(given, full_matrices=False)
+        nearest: NDArray[np.float64] = left @ right
+        return nearest
 
     @cached_property
     def position(self) -> NDArray[np.float64]:
@@ -117,12 +143,15 @@ class Frame:
         """What a derived series copies: this frame's attributes under their classic names.
 
         The file's own, over them those of the frame's functional groups; no pixels, no private
-        tags, and none that cannot be read. It holds patient data.
+        tags, and none that is empty or cannot be read. It holds patient data.
         """
         plain = Dataset()
         for group in reversed(self.groups):
             for element in _readable(group):
-                plain[element.tag] = element
+                # An element of another kind than the standard's would not be understood.
+                kind = dictionary_VR(element.tag) if dictionary_has_tag(element.tag) else ""
+                if element.VR in kind and not element.is_empty:
+                    plain[element.tag] = element
         for keyword in (_PER_FRAME, _SHARED, "PixelData", "NumberOfFrames"):
             plain.pop(keyword, None)
         if self.number is not None:
@@ -189,23 +218,17 @@ def _tag(keyword: str) -> BaseTag:
 def frames_of(file: DicomFile) -> list[Frame]:
     """The frames of one file.
 
+    A multi-frame file that does not say where its frames lie gives one frame without a place.
+
     Raises:
-        InputError: a multi-frame file whose frames do not say where they lie, or whose count of
-            frames contradicts itself.
+        InputError: the count of frames contradicts itself.
     """
     dataset = file.dataset
     per_frame = _sequence(dataset, _PER_FRAME)
     shared = _sequence(dataset, _SHARED)
-    count = Frame(file, None, (dataset,)).integer("NumberOfFrames", 1)
     if not per_frame:
-        if count > 1 or shared:
-            raise InputError(
-                "a multi-frame file that does not say where its frames lie",
-                where=file.name,
-                why=f"{count} frames, no functional group for each",
-                remedy="export the original series",
-            )
         return [Frame(file, None, (dataset,))]
+    count = Frame(file, None, (dataset,)).integer("NumberOfFrames", 1)
     if len(per_frame) != count or count > _MAXIMUM_FRAMES:
         raise InputError(
             "the multi-frame file contradicts itself",

@@ -20,6 +20,7 @@ from omnisyn.volumes.dicom_decoder import decode
 from omnisyn.volumes.dicom_frames import Frame
 
 _FETCH_AGAIN = "export or copy the series again"
+_ITEM_TAG = b"\xfe\xff\x00\xe0"
 _DECODERS_NEED = (
     *("SamplesPerPixel", "Rows", "Columns", "BitsAllocated", "BitsStored", "HighBit"),
     *("PixelRepresentation", "PlanarConfiguration"),
@@ -59,26 +60,62 @@ def _plain(frame: Frame) -> NDArray[np.integer]:
             why=f"{stored_bits} bits stored in {allocated}",
             remedy="convert the series to NIfTI and give that",
         )
+    high = frame.integer("HighBit", stored_bits - 1)
+    if not stored_bits - 1 <= high < allocated:
+        raise InputError(
+            "the pixels' bits contradict each other",
+            where=frame.name,
+            why=f"{stored_bits} bits stored, the highest of them is bit {high} of {allocated}",
+            remedy=_FETCH_AGAIN,
+        )
     kind = "i" if frame.integer("PixelRepresentation", 0) else "u"
     big = frame.file.transfer_syntax == ExplicitVRBigEndian
     pixel_type = np.dtype(f"{'>' if big else '<'}{kind}{allocated // 8}")
     one = rows * columns * pixel_type.itemsize
-    content = frame.file.dataset.PixelData
+    content = _native_content(frame, one)
     start = one * ((frame.number or 1) - 1)
-    if len(content) < start + one:
+    stored = np.frombuffer(content, pixel_type, count=rows * columns, offset=start)
+    if stored_bits < allocated:
+        # Old scanners keep overlays in the unused bits; shifting drops them, with the sign.
+        native = stored.astype(pixel_type.newbyteorder("="))
+        stored = np.right_shift(
+            np.left_shift(native, allocated - 1 - high), allocated - stored_bits
+        )
+    return stored.reshape(rows, columns)
+
+
+def _native_content(frame: Frame, one: int) -> bytes:
+    """The bytes of a file's uncompressed pixels, of which a frame takes `one`."""
+    element = frame.file.dataset["PixelData"]
+    content: bytes = element.value
+    if element.is_undefined_length or content.startswith(_ITEM_TAG):
+        raise InputError(
+            "the pixels are compressed, against what the header says",
+            where=frame.name,
+            why=f"the transfer syntax is {frame.file.transfer_syntax.name}",
+            remedy=_FETCH_AGAIN,
+        )
+    due = one * frame.integer("NumberOfFrames", 1)
+    if len(content) < due:
         raise InputError(
             "the DICOM file is cut short",
             where=frame.name,
-            why=f"{start + one} bytes of pixels are due, {len(content)} are there",
+            why=f"{due} bytes of pixels are due, {len(content)} are there",
             remedy=_FETCH_AGAIN,
         )
-    stored = np.frombuffer(content, pixel_type, count=rows * columns, offset=start)
-    if stored_bits < allocated:
-        # Old scanners keep overlays in the unused high bits; shifting drops them, with the sign.
-        unused = allocated - stored_bits
-        native = stored.astype(pixel_type.newbyteorder("="))
-        stored = np.right_shift(np.left_shift(native, unused), unused)
-    return stored.reshape(rows, columns)
+    # A few zeros are padding, which some exports leave; anything else belongs to the image.
+    if len(content) >= due + one or content.count(0, due) < len(content) - due:
+        raise InputError(
+            "the file holds more pixels than its header says",
+            where=frame.name,
+            why=f"{due} bytes are due, {len(content)} are there",
+            remedy=_FETCH_AGAIN,
+        )
+    big = frame.file.transfer_syntax == ExplicitVRBigEndian
+    if big and element.VR == "OW" and frame.integer("BitsAllocated") == 8:
+        # Words are swapped as words, even where a pixel is a byte (PS3.5, 8.1.1).
+        return np.frombuffer(content, ">u2").astype("<u2").tobytes()
+    return content
 
 
 def _rescaling(frame: Frame) -> tuple[float, float]:
@@ -140,6 +177,15 @@ def _undecodable(frame: Frame) -> InputError:
 
 def _single(frame: Frame) -> bytes:
     """A classic file with the compressed pixels of one frame, and nothing else."""
+    allocated = frame.integer("BitsAllocated")
+    if allocated > 16 and frame.integer("BitsStored", allocated) < allocated:
+        # GDCM loses the lowest bits of such pixels without a word.
+        raise InputError(
+            "compressed pixels of this size cannot be decoded exactly",
+            where=frame.name,
+            why=f"{frame.integer('BitsStored')} bits stored in {allocated}",
+            remedy="decompress the series (for example with gdcmconv --raw) or export it again",
+        )
     source = frame.file.dataset
     count = frame.integer("NumberOfFrames", 1)
     packed = list(generate_frames(source.PixelData, number_of_frames=count))

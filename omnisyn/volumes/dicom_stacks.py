@@ -78,7 +78,7 @@ def find_stacks(frames: Sequence[Frame]) -> list[Stack]:
     Raises:
         InputError: the files belong to several patients.
     """
-    if len({frame.text("PatientID") for frame in frames}) > 1:
+    if len({frame.patient for frame in frames} - {""}) > 1:
         raise InputError(
             "the files belong to several patients",
             where=frames[0].file.path.parent.name,
@@ -87,15 +87,15 @@ def find_stacks(frames: Sequence[Frame]) -> list[Stack]:
     by_series: dict[str, list[Frame]] = {}
     for frame in frames:
         by_series.setdefault(frame.text("SeriesInstanceUID"), []).append(frame)
-    ordered = sorted(by_series.values(), key=lambda group: group[0].integer("SeriesNumber", 0))
-    names = [group[0].text("SeriesNumber") or "0" for group in ordered]
+    ordered = sorted(by_series.values(), key=lambda group: _series_number(group[0]))
+    names = [str(_series_number(group[0])) for group in ordered]
     stacks = []
     for index, group in enumerate(ordered):
-        # Two series may bear one number; a letter keeps them apart.
+        # Two series may bear one number; their order keeps them apart.
         name, twin = names[index], names[:index].count(names[index])
         if names.count(name) > 1:
-            name += chr(ord("a") + twin % 26)
-        parts = _split(group, "")
+            name += f"-{twin + 1}"
+        parts = _split_by_stack_id(group)
         for place, (part, told_apart) in enumerate(parts, start=1):
             selector = name if len(parts) == 1 else f"{name}.{place}"
             stacks.append(Stack(tuple(part), selector, told_apart))
@@ -151,6 +151,21 @@ def _named(stacks: Sequence[Stack], series: str) -> list[Stack]:
         if found:
             return found
     return []
+
+
+def _series_number(frame: Frame) -> int:
+    return int(frame.number_of("SeriesNumber") or 0)
+
+
+def _split_by_stack_id(frames: Sequence[Frame]) -> list[tuple[list[Frame], str]]:
+    """Enhanced files say which frames are stacked on each other, and need not be of one place."""
+    by_id: dict[str, list[Frame]] = {}
+    for frame in frames:
+        by_id.setdefault(frame.text("StackID"), []).append(frame)
+    if not 1 < len(by_id) < len(frames):
+        return _split(frames, "")
+    groups = sorted(by_id.items(), key=lambda item: _natural(item[0]))
+    return [part for name, group in groups for part in _split(group, f"StackID {name or 'none'}")]
 
 
 def _split(frames: Sequence[Frame], told_apart: str) -> list[tuple[list[Frame], str]]:

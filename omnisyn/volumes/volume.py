@@ -25,7 +25,8 @@ class Provenance:
     Attributes:
         name: basename of the file or folder.
         format: what was read; "memory" for a volume that was computed.
-        sha256: hash of the file's bytes (DICOM: of the sorted hashes of the files).
+        sha256: hash of the file's bytes (DICOM: of the sorted hashes of the files, with the numbers
+            of the frames that were read of a multi-frame file).
         acquisition: `RepetitionTime`, `EchoTime`, `InversionTime` in ms, `FlipAngle` in degrees,
             `MagneticFieldStrength` in tesla, `Manufacturer` and the like, as far as known.
         qform_code, sform_code: the NIfTI codes an output on this grid keeps.

@@ -228,11 +228,11 @@ def test_pydicoms_truncated_mr_file_is_refused():
 def test_pydicoms_folders_of_real_exports_are_read_or_refused_for_what_they_are():
     folder = Path(pydicom.data.get_testdata_file("MR_small.dcm")).parent / "dicomdirtests/98892003"
 
-    with pytest.raises(InputError, match=r"3 series.*1a FAST LOCALIZER"):
+    with pytest.raises(InputError, match=r"3 series.*1-1 FAST LOCALIZER"):
         read_dicom(folder / "MR1")
-    assert read_dicom(folder / "MR1", ReadOptions(series="1a")).geometry.shape == (16, 16, 1)
+    assert read_dicom(folder / "MR1", ReadOptions(series="1-1")).geometry.shape == (16, 16, 1)
     with pytest.raises(InputError, match="3 orientations of 1, 1, 1 images"):
-        read_dicom(folder / "MR2", ReadOptions(series="2b"))
+        read_dicom(folder / "MR2", ReadOptions(series="2-2"))
     with pytest.raises(InputError, match="7 orientations"):
         read_dicom(folder / "MR700")
 
@@ -322,7 +322,7 @@ def test_a_series_of_another_modality_is_read_with_a_warning(dicom_series, tmp_p
 
     warnings = read_dicom(series.save(tmp_path / "scan")).provenance.warnings
 
-    assert "the modality is OT, not MR" in warnings
+    assert any("the modality is OT, not MR" in warning for warning in warnings)
 
 
 def test_files_that_hold_no_image_are_skipped_with_a_count(dicom_series, tmp_path):

@@ -162,3 +162,151 @@ def test_colour_and_inverted_images_are_refused_naming_the_kind(dicom_series, tm
 
     with pytest.raises(InputError, match="MONOCHROME1"):
         read_dicom(series.save(tmp_path / "scan"))
+
+
+def test_patients_without_a_number_are_told_apart_by_their_names(dicom_series, tmp_path):
+    series = dicom_series()
+    for index, dataset in enumerate(series.files):
+        dataset.PatientID, dataset.PatientName = "", "Secret^A" if index else "Secret^B"
+
+    with pytest.raises(InputError, match="several patients"):
+        read_dicom(series.save(tmp_path / "scan"))
+
+
+def test_an_image_that_names_nobody_belongs_to_the_others(dicom_series, tmp_path):
+    series = dicom_series()
+    series.files[1].PatientID = series.files[1].PatientName = ""
+
+    assert read_dicom(series.save(tmp_path / "scan")).geometry.shape == (5, 6, 4)
+
+
+def test_a_mosaic_is_refused(dicom_series, tmp_path):
+    series = dicom_series()
+    for dataset in series.files:
+        dataset.ImageType = ["ORIGINAL", "PRIMARY", "M", "MOSAIC"]
+
+    with pytest.raises(InputError, match="a mosaic: many slices in one picture"):
+        read_dicom(series.save(tmp_path / "scan"))
+
+
+def test_steps_that_drift_apart_little_by_little_are_refused(dicom_series, tmp_path):
+    series = dicom_series(shape=(100, 6, 5))
+    height = 0.0
+    for index, dataset in enumerate(series.files):
+        dataset.ImagePositionPatient = [-20, 35.5, round(height, 3)]
+        # Every step is within 2 % of the usual one, and the middle is 2.5 mm off.
+        height += 3.055 if index < 45 else 3.0 if index < 54 else 2.945
+
+    with pytest.raises(InputError, match=r"slices lie up to 2\.\d\d mm from even places"):
+        read_dicom(series.save(tmp_path / "scan"))
+
+
+def test_a_slice_shifted_by_less_than_its_neighbours_lean_is_refused(dicom_series, tmp_path):
+    series = dicom_series(shape=(100, 6, 5))
+    x, y, z = series.files[50].ImagePositionPatient
+    series.files[50].ImagePositionPatient = [x + 0.2, y, z]
+
+    with pytest.raises(InputError, match=r"gantry tilt or drift.*by up to 0\.20 mm"):
+        read_dicom(series.save(tmp_path / "scan"))
+
+
+@pytest.mark.parametrize(("count", "turn"), [(1, 0.002), (2, 0.01)])
+def test_slices_that_are_slightly_turned_are_no_localizers(dicom_series, tmp_path, count, turn):
+    series = dicom_series(shape=(12, 6, 5))
+    for dataset in series.files[-count:]:
+        dataset.ImageOrientationPatient = [1, 0, 0, 0, np.cos(turn), np.sin(turn)]
+
+    with pytest.raises(InputError, match=rf"turned against each other \({count} of 12 by up to 0"):
+        read_dicom(series.save(tmp_path / "scan"))
+
+
+def test_a_second_stack_across_the_first_is_no_localizer(dicom_series, tmp_path):
+    series = dicom_series(shape=(9, 6, 5))
+    across = dicom_series("sagittal", shape=(5, 6, 5))
+    for dataset in across.files:
+        dataset.SeriesInstanceUID = series.series
+    series.files += across.files
+
+    with pytest.raises(InputError, match="2 orientations of 9, 5 images"):
+        read_dicom(series.save(tmp_path / "scan"))
+
+
+@pytest.mark.parametrize("missing", [4, 200])
+def test_a_wide_gap_is_not_filled_even_on_request(dicom_series, tmp_path, missing):
+    series = dicom_series(shape=(8, 6, 5))
+    for dataset in series.files[4:]:
+        x, y, z = dataset.ImagePositionPatient
+        dataset.ImagePositionPatient = [x, y, z + 3 * missing]
+
+    with pytest.raises(InputError, match="a gap is too wide to be filled"):
+        read_dicom(series.save(tmp_path / "scan"), ReadOptions(allow_gaps=True))
+
+
+def told(dicom_series, folder, change):
+    """The warnings on a series whose images are changed; under `--strict` they must refuse it."""
+    series = dicom_series()
+    for index, dataset in enumerate(series.files):
+        change(dataset, index)
+    series.save(folder)
+    warnings = " ".join(read_dicom(folder).provenance.warnings)
+    if warnings:
+        with pytest.raises(InputError):
+            read_dicom(folder, ReadOptions(strict=True))
+    return warnings
+
+
+@pytest.mark.parametrize("image_type", ["P", "PHASE", "ADC", "M"])
+def test_what_is_no_magnitude_image_is_told(dicom_series, tmp_path, image_type):
+    def change(dataset, index):
+        dataset.ImageType = ["ORIGINAL", "PRIMARY", image_type, "ND"]
+
+    expected = f"the image is of type {image_type}" if image_type != "M" else ""
+    assert expected in told(dicom_series, tmp_path / "scan", change)
+    assert bool(expected) == bool(told(dicom_series, tmp_path / "scan", change))
+
+
+def test_several_frames_of_reference_are_told(dicom_series, tmp_path):
+    def change(dataset, index):
+        dataset.FrameOfReferenceUID = f"1.2.{index // 2}"
+
+    assert "several frames of reference" in told(dicom_series, tmp_path / "scan", change)
+
+
+@pytest.mark.parametrize(
+    ("stated", "thickness", "odd"), [("1.5", "1.5", True), ("3", "3", False), ("1", "2", False)]
+)
+def test_every_second_slice_missing_shows_in_the_header(
+    dicom_series, tmp_path, stated, thickness, odd
+):
+    def change(dataset, index):
+        dataset.SpacingBetweenSlices, dataset.SliceThickness = stated, thickness
+
+    assert ("slices may be missing" in told(dicom_series, tmp_path / "scan", change)) == odd
+
+
+@pytest.mark.parametrize("decimals", [3, 4])
+def test_rounded_directions_are_made_right_angled(dicom_series, tmp_path, decimals):
+    series = dicom_series("oblique")
+    exact = read_dicom(series.save(tmp_path / "exact")).geometry
+    turn = np.linalg.qr(np.array([[0.6, 0.64, 0.48], [0.8, -0.48, -0.36], [0.0, 0.6, -0.8]]))[0]
+    for index, dataset in enumerate(series.files):
+        cosines = series.cosines @ turn.T
+        place = turn @ series.place(index, 0, 0)
+        dataset.ImageOrientationPatient = [f"{value:.{decimals}f}" for value in cosines.ravel()]
+        dataset.ImagePositionPatient = [f"{value:.6f}" for value in place]
+
+    affine = read_dicom(series.save(tmp_path / "scan")).geometry.affine
+
+    directions = affine[:3, :3] / np.linalg.norm(affine[:3, :3], axis=0)
+    assert np.abs(directions[:, :2].T @ directions[:, :2] - np.eye(2)).max() < 2e-4
+    np.testing.assert_allclose(np.linalg.norm(affine[:3, :3], axis=0), exact.spacing, rtol=1e-3)
+
+
+@pytest.mark.parametrize("factor", [2, 0, 1.01])
+def test_directions_of_another_length_are_refused(dicom_series, tmp_path, factor):
+    series = dicom_series()
+    for dataset in series.files:
+        dataset.ImageOrientationPatient = [factor, 0, 0, 0, factor, 0]
+
+    with pytest.raises(InputError, match="not unit vectors at right angles"):
+        read_dicom(series.save(tmp_path / "scan"))

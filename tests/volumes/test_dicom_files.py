@@ -1,9 +1,10 @@
 import errno
+import os
 from pathlib import Path
 
 import numpy as np
 import pytest
-from pydicom.uid import RLELossless
+from pydicom.uid import ExplicitVRBigEndian, RLELossless
 
 from omnisyn.errors import InputError, ResourceError
 from omnisyn.volumes.dicom_files import find_images
@@ -187,3 +188,109 @@ def test_a_folder_without_images_says_what_it_holds(tmp_path):
     (tmp_path / "notes.txt").write_text("nothing here")
     with pytest.raises(InputError, match=r"no DICOM images here.*1 other files"):
         find_images(tmp_path)
+
+
+@pytest.mark.parametrize("high", [15, 13])
+def test_bits_that_are_stored_high_are_brought_down(one, tmp_path, high):
+    stored = np.linspace(-2000, 2000, 30).astype(np.int16).reshape(6, 5)
+    dataset = one.files[0]
+    dataset.BitsStored, dataset.HighBit, dataset.PixelRepresentation = 12, high, 1
+    one.set_pixels(dataset, stored << (high - 11))
+
+    np.testing.assert_array_equal(pixels(only(one.save(tmp_path / "scan"))), stored)
+
+
+def test_a_high_bit_that_cannot_be_is_refused(one, tmp_path):
+    one.files[0].BitsStored, one.files[0].HighBit = 12, 9
+
+    with pytest.raises(InputError, match="bits contradict each other"):
+        pixels(only(one.save(tmp_path / "scan")))
+
+
+@pytest.mark.parametrize("rows", [3, 4])
+def test_more_pixels_than_the_header_says_are_refused(one, tmp_path, rows):
+    one.files[0].Rows = rows
+
+    with pytest.raises(InputError, match="holds more pixels than its header says"):
+        pixels(only(one.save(tmp_path / "scan")))
+
+
+def test_zeros_behind_the_pixels_are_padding(one, tmp_path):
+    one.files[0].PixelData += bytes(20)
+
+    np.testing.assert_array_equal(pixels(only(one.save(tmp_path / "scan"))), one.pixels[0])
+
+
+def test_compressed_pixels_under_a_plain_header_are_refused(packed, tmp_path):
+    packed.files[0]["PixelData"].is_undefined_length = False
+
+    with pytest.raises(InputError, match="compressed, against what the header says"):
+        pixels(only(packed.save(tmp_path / "scan")))
+
+
+def test_bytes_in_big_endian_words_are_not_swapped(one, tmp_path):
+    dataset = one.files[0]
+    bytes_ = np.arange(30, dtype=np.uint8).reshape(6, 5)
+    dataset.BitsAllocated = dataset.BitsStored = 8
+    dataset.HighBit, dataset.PixelRepresentation = 7, 0
+    one.set_pixels(dataset, bytes_)
+    folder = one.save(tmp_path / "scan", transfer_syntax=ExplicitVRBigEndian)
+
+    np.testing.assert_array_equal(pixels(only(folder)), bytes_)
+
+
+def test_compressed_pixels_that_the_decoder_would_round_are_refused(packed, tmp_path):
+    dataset = packed.files[0]
+    dataset.BitsAllocated, dataset.BitsStored, dataset.HighBit = 32, 20, 19
+    dataset.save_as(tmp_path / "a", enforce_file_format=True)
+
+    with pytest.raises(InputError, match=r"cannot be decoded exactly \(20 bits stored in 32"):
+        pixels(only(tmp_path / "a"))
+
+
+@pytest.mark.parametrize("keep", [132, 140, 150, 170, 200])
+def test_a_file_that_ends_within_its_header_is_refused(dicom_series, tmp_path, keep):
+    folder = dicom_series().save(tmp_path / "scan", names=["a", "b", "c", "d"])
+    (folder / "d").write_bytes((folder / "d").read_bytes()[:keep])
+
+    with pytest.raises(InputError, match=r"d: the DICOM file is (cut short|damaged)"):
+        find_images(folder)
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        (b"version https://git-lfs.github.com/spec/v1\n", "it is a Git LFS pointer"),
+        (b"/annex/objects/SHA256E-s100", "it is a git-annex pointer"),
+        (bytes(5000), "nothing but zeros"),
+    ],
+)
+def test_what_stands_in_the_place_of_an_image_is_refused(dicom_series, tmp_path, content, reason):
+    folder = dicom_series().save(tmp_path / "scan", names=["a", "b", "c", "d"])
+    (folder / "d").write_bytes(content)
+
+    with pytest.raises(InputError, match=f"d: .*{reason}"):
+        find_images(folder)
+
+
+def test_a_link_that_leads_nowhere_is_refused_and_a_pipe_counted(dicom_series, tmp_path):
+    folder = dicom_series().save(tmp_path / "scan", names=["a", "b", "c", "d"])
+    os.mkfifo(folder / "pipe")
+    (folder / "more").mkdir()
+
+    _, notes = find_images(folder)
+    (folder / "e").symlink_to(tmp_path / "gone")
+
+    assert notes == ("1 file skipped that holds no image", "1 folder inside was not looked into")
+    with pytest.raises(InputError, match=r"e: no such file or folder \(the link leads nowhere"):
+        find_images(folder)
+
+
+def test_an_unknown_encoding_is_named(one, tmp_path):
+    folder = one.save(tmp_path / "scan", names=["a"])
+    content = (folder / "a").read_bytes()
+    syntax = b"1.2.840.10008.1.2.1\0"
+    (folder / "a").write_bytes(content.replace(syntax, b"1.2.840.113619.5.2\0\0", 1))
+
+    with pytest.raises(InputError, match=r"unknown way .transfer syntax 1\.2\.840\.113619\.5\.2"):
+        find_images(folder)

@@ -1,5 +1,6 @@
 import numpy as np
 import pytest
+from pydicom.dataset import Dataset
 
 from omnisyn.contrasts import contrast
 from omnisyn.errors import InputError
@@ -81,14 +82,14 @@ def test_a_series_that_is_not_there_is_refused_with_the_list(two_series):
         read_dicom(two_series, ReadOptions(series="8"))
 
 
-def test_two_series_of_one_number_are_told_apart_by_a_letter(dicom_series, tmp_path):
+def test_two_series_of_one_number_are_told_apart_by_a_number(dicom_series, tmp_path):
     dicom_series().save(tmp_path / "scan")
     dicom_series("sagittal").save(tmp_path / "scan", names=["a", "b", "c", "d"])
 
-    assert [stack.selector for stack in list_stacks(tmp_path / "scan")] == ["7a", "7b"]
+    assert [stack.selector for stack in list_stacks(tmp_path / "scan")] == ["7-1", "7-2"]
     with pytest.raises(InputError, match="more than one here is --series 7"):
         read_dicom(tmp_path / "scan", ReadOptions(series="7"))
-    assert read_dicom(tmp_path / "scan", ReadOptions(series="7b")).geometry.shape == (5, 6, 4)
+    assert read_dicom(tmp_path / "scan", ReadOptions(series="7-2")).geometry.shape == (5, 6, 4)
 
 
 @pytest.mark.parametrize(
@@ -146,3 +147,69 @@ def test_a_missing_image_of_one_repeat_is_refused_when_that_repeat_is_chosen(joi
     assert read_dicom(folder, ReadOptions(series="7.1")).geometry.shape == (5, 6, 4)
     with pytest.raises(InputError, match="missing or unevenly spaced"):
         read_dicom(folder, ReadOptions(series="7.2"))
+
+
+def test_a_series_whose_number_is_a_word_is_read(dicom_series, tmp_path):
+    series = dicom_series()
+    for dataset in series.files:
+        del dataset.SeriesNumber
+        dataset.add_new("SeriesNumber", "LO", "seven")
+
+    assert read_dicom(series.save(tmp_path / "scan")).geometry.shape == (5, 6, 4)
+
+
+def test_many_series_without_a_number_have_selectors_of_their_own(dicom_series, tmp_path):
+    for number in range(30):
+        series = dicom_series(shape=(1, 6, 5))
+        del series.files[0].SeriesNumber
+        series.save(tmp_path / "scan", names=[f"{number}"])
+
+    selectors = [stack.selector for stack in list_stacks(tmp_path / "scan")]
+
+    assert len(set(selectors)) == 30
+    assert read_dicom(tmp_path / "scan", ReadOptions(series="0-30")).geometry.shape[2] == 1
+
+
+def test_stacks_that_an_enhanced_file_names_are_told_apart(dicom_series, tmp_path):
+    # Two stacks of one orientation, 100 mm apart, in one file.
+    series = dicom_series(shape=(8, 6, 5))
+    image = series.files[0]
+    for keyword in ("ImagePositionPatient", "ImageOrientationPatient", "PixelSpacing"):
+        delattr(image, keyword)
+    groups = []
+    for index in range(8):
+        group, place, turn, size, content = (Dataset() for _ in range(5))
+        place.ImagePositionPatient = [0, 0, 3 * (index % 4) + 100 * (index // 4)]
+        turn.ImageOrientationPatient, size.PixelSpacing = [1, 0, 0, 0, 1, 0], [1, 1]
+        content.StackID = str(index // 4 + 1)
+        group.PlanePositionSequence, group.PlaneOrientationSequence = [place], [turn]
+        group.PixelMeasuresSequence, group.FrameContentSequence = [size], [content]
+        groups.append(group)
+    image.PerFrameFunctionalGroupsSequence, image.NumberOfFrames = groups, 8
+    image.PixelData = series.pixels.tobytes()
+    series.files = [image]
+    series.save(tmp_path / "scan", names=["a"])
+
+    first, second = list_stacks(tmp_path / "scan")
+
+    assert (first.told_apart, second.told_apart) == ("StackID 1", "StackID 2")
+    volume = read_dicom(tmp_path / "scan", ReadOptions(series="7.2"))
+    np.testing.assert_array_equal(volume.voxels, series.pixels[4:].T)
+    assert volume.geometry.origin[2] == 100
+    other = read_dicom(tmp_path / "scan", ReadOptions(series="7.1"))
+    assert volume.provenance.sha256 != other.provenance.sha256
+
+
+def test_a_foreign_multi_frame_file_does_not_hide_the_other_series(dicom_series, tmp_path):
+    folder = dicom_series().save(tmp_path / "scan")
+    cine = dicom_series(shape=(1, 6, 5))
+    for keyword in ("ImagePositionPatient", "ImageOrientationPatient"):
+        delattr(cine.files[0], keyword)
+    cine.files[0].NumberOfFrames, cine.files[0].SeriesNumber = 2, 9
+    cine.files[0].PixelData *= 2
+    cine.save(folder, names=["zz"])
+
+    assert [stack.selector for stack in list_stacks(folder)] == ["7", "9"]
+    assert read_dicom(folder, ReadOptions(series="7")).geometry.shape == (5, 6, 4)
+    with pytest.raises(InputError, match="zz: a multi-frame file that does not say where"):
+        read_dicom(folder, ReadOptions(series="9"))
