@@ -29,7 +29,7 @@ soak: $(INSTALLED)  ## the killing tests, 1,000 kills of each kind (hours)
 	OMNISYN_KILLS=1000 $(BIN)/pytest tests/kills
 
 fuzz: $(INSTALLED)  ## damaged files at the four readers, five minutes each
-	$(BIN)/python tests/fuzz/targets.py --minutes 5
+	$(BIN)/python -m tests.fuzz.targets --minutes 5
 
 $(INSTALLED): pyproject.toml constraints.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv

@@ -80,7 +80,8 @@ def synthesize(
         PartialFailure: some of several patients failed; the others are written.
     """
     from omnisyn.inference.batch import check_request, run_batch
-    from omnisyn.inference.request import Request, without_folders
+    from omnisyn.inference.patients import without_folders
+    from omnisyn.inference.request import Request
     from omnisyn.inference.synthesizer import Synthesizer
     from omnisyn.volumes.options import ReadOptions
 
@@ -104,7 +105,7 @@ def synthesize(
         fail_fast=fail_fast,
         source_names=() if anonymize else tuple(without_folders(source) for source in sources),
         model_asked_for={
-            "Weights": None if weights is None else without_folders(weights),
+            "Weights": None if weights is None else _address(weights),
             "Device": device,
             "Precision": precision,
         },
@@ -118,6 +119,13 @@ def synthesize(
         result=result,
         progress=progress,
     )
+
+
+def _address(weights: str | Path) -> str:
+    """What may be written down about where weights came from."""
+    from omnisyn.models.hub import is_hub_address
+
+    return str(weights) if is_hub_address(str(weights)) else Path(weights).name
 
 
 def inspect(path: str | Path) -> list[Inspected]:
@@ -174,8 +182,7 @@ def evaluate(
     from omnisyn.evaluation.results import Evaluation
     from omnisyn.evaluation.scoring import Predict, evaluate_site
     from omnisyn.inference.sidecar import versions
-    from omnisyn.inference.writing import make_folder
-    from omnisyn.volumes.atomic import refuse_existing
+    from omnisyn.volumes.atomic import output_folder, refuse_existing
 
     folder = Path(out)
     for name in (files.TSV_FILE, files.JSON_FILE, files.HTML_FILE):
@@ -201,20 +208,20 @@ def evaluate(
         def judged(volumes: Mapping[str, Volume], target: str) -> NDArray[np.float32]:
             return synthesizer.synthesize(volumes, [target])[target]
 
-    scores = []
-    for number, site in enumerate(chosen, start=1):
-        label = f"site {number}/{len(chosen)} {site.name}: "
-        scores.append(
+    # Made before the work, so that a folder that cannot be made is known at once.
+    with output_folder(folder):
+        scores = tuple(
             evaluate_site(
                 site,
                 judged,
                 several_sources=several_sources,
-                progress=labelled(progress, label),
+                progress=labelled(progress, f"site {number}/{len(chosen)} {site.name}: "),
             )
+            for number, site in enumerate(chosen, start=1)
         )
-    evaluation = Evaluation(subject, tuple(scores), details)
-    make_folder(folder)
-    report = files.write_report(evaluation, folder, np.random.default_rng(0), overwrite=overwrite)
+        evaluation = Evaluation(subject, scores, details)
+        drawn = np.random.default_rng(0)
+        report = files.write_report(evaluation, folder, drawn, overwrite=overwrite)
     return Evaluated(evaluation, report)
 
 

@@ -14,13 +14,13 @@ from omnisyn.inference.request import LoadedPatient, Output, Request
 from omnisyn.inference.synthesizer import Synthesizer
 from omnisyn.inference.writing import (
     already_made,
-    describe_folder,
-    make_folder,
+    described_folder,
     refuse_unfit_output,
     volume_path,
     write_synthesis,
 )
 from omnisyn.listeners import Note, Progress, labelled, unheard, unwatched
+from omnisyn.volumes.atomic import output_folder
 from omnisyn.volumes.read import is_dicom_file, is_dicom_folder
 
 
@@ -84,8 +84,9 @@ def run_batch(
                 result=result,
                 progress=labelled(progress, label),
             )
-        except (UsageError, ModelError):
-            # What was asked for, or what it is to be done with, is wrong for every patient.
+        except (UsageError, ModelError, OSError):
+            # What was asked for, or what it is to be done with, is wrong for every patient. Faults
+            # of the disk are errors of ours by now: an OSError is that of a reader who has gone.
             raise
         except Exception as fault:
             if len(patients) == 1 or request.fail_fast:
@@ -141,23 +142,23 @@ def synthesize_patient(
         remarks.append(sentence)
         note(sentence)
 
-    made = synthesizer.telling(remark).synthesize(patient.sources, targets, progress)
-    make_folder(request.output / patient.folder)
-    describe_folder(request)
     outputs = []
-    for name, slices in made.items():
-        output = write_synthesis(
-            paths[name],
-            slices,
-            name,
-            patient,
-            request,
-            synthesizer.identity,
-            warnings=remarks,
-            note=note,
-        )
-        result(str(output.volume))
-        outputs.append(output)
+    # Made before the work, so that a folder that cannot be made is known at once.
+    with output_folder(request.output / patient.folder), described_folder(request):
+        made = synthesizer.telling(remark).synthesize(patient.sources, targets, progress)
+        for name, slices in made.items():
+            output = write_synthesis(
+                paths[name],
+                slices,
+                name,
+                patient,
+                request,
+                synthesizer.identity,
+                warnings=remarks,
+                note=note,
+            )
+            outputs.append(output)
+            result(str(output.volume))
     return outputs
 
 

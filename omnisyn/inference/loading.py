@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
+from pathlib import Path
 
 from omnisyn.contrasts import NAMES, contrast, guess_contrast
 from omnisyn.errors import InputError
@@ -12,6 +13,7 @@ from omnisyn.inference.request import LoadedPatient, Request
 from omnisyn.listeners import Note, unheard
 from omnisyn.volumes.read import read_volume
 from omnisyn.volumes.volume import Volume
+from omnisyn.volumes.write import sidecar_path
 
 
 def read_patient(patient: PatientSources, request: Request, note: Note = unheard) -> LoadedPatient:
@@ -23,6 +25,7 @@ def read_patient(patient: PatientSources, request: Request, note: Note = unheard
     wanted = {contrast(name).name for name in request.targets if name.lower() != "all"}
     sources: dict[str, Volume] = {}
     truth: dict[str, Volume] = {}
+    files = list((request.truth or {}).values())
     for source in patient.sources:
         try:
             reading = replace(request.reading, series=source.series)
@@ -55,6 +58,7 @@ def read_patient(patient: PatientSources, request: Request, note: Note = unheard
                 remedy="keep one of them, or run this patient alone with CONTRAST=PATH",
             )
         taken[shown.name] = volume
+        files.append(source.path)
     if not sources:
         raise InputError(
             "has no scan to start from",
@@ -64,13 +68,19 @@ def read_patient(patient: PatientSources, request: Request, note: Note = unheard
         )
     for name, path in (request.truth or {}).items():
         truth[contrast(name).name] = read_volume(path, contrast(name))
-    name = patient.name
+    _refuse_strangers(patient.name, [*sources.values(), *truth.values()])
+    _refuse_repeated(patient.name, sources.values())
+    name, folder = patient.name, patient.folder
     if request.pseudonyms is not None:
         # A folder is often named after its patient.
         name = "anonymous"
+        if folder.parts:
+            folder = Path(request.pseudonyms.patient(str(folder)))
         sources = {shown: _renamed(volume, shown) for shown, volume in sources.items()}
-    _refuse_without_headers(sources, request)
-    loaded = LoadedPatient(name, patient.folder, sources, truth)
+    if request.format == "dicom":
+        _refuse_without_headers(sources)
+    files += [sidecar_path(file) for file in files]
+    loaded = LoadedPatient(name, folder, sources, truth, tuple(files))
     for warning in loaded.warnings:
         note(warning)
     return loaded
@@ -80,12 +90,36 @@ def _renamed(volume: Volume, name: str) -> Volume:
     return replace(volume, provenance=replace(volume.provenance, name=name))
 
 
-def _refuse_without_headers(sources: Mapping[str, Volume], request: Request) -> None:
-    first = next(iter(sources.values()))
-    if request.format == "dicom" and not first.headers:
+def _refuse_strangers(name: str, volumes: Sequence[Volume]) -> None:
+    """Scans of two patients must never meet."""
+    if len({volume.headers[0].patient for volume in volumes if volume.headers} - {""}) > 1:
         raise InputError(
-            "no DICOM series can be built on this source",
-            where=first.provenance.name,
-            why="its slices were interpolated, or it is a NIfTI file",
-            remedy="write NIfTI, or give a DICOM series without gaps as the first source",
+            "the scans belong to several patients",
+            where=name,
+            why="their headers name different ones",
+            remedy="give the scans of one patient",
         )
+
+
+def _refuse_repeated(name: str, volumes: Iterable[Volume]) -> None:
+    """One scan is not two contrasts."""
+    seen: dict[str | None, Volume] = {}
+    for volume in volumes:
+        other = seen.setdefault(volume.provenance.sha256, volume)
+        if other is not volume:
+            raise InputError(
+                "two contrasts are one and the same image",
+                where=name,
+                why=f"{other.provenance.name} and {volume.provenance.name} do not differ",
+                remedy="give each contrast its own scan",
+            )
+
+
+def _refuse_without_headers(sources: Mapping[str, Volume]) -> None:
+    from omnisyn.volumes.dicom_write import refuse_unfit_headers
+
+    reference, *others = sources.values()
+    refuse_unfit_headers(reference.headers)
+    for other in others:
+        if other.headers:
+            refuse_unfit_headers(other.headers)

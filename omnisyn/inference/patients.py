@@ -111,6 +111,12 @@ def _split(item: str | Path) -> tuple[Path, Contrast | None]:
     return Path(path), contrast(name)
 
 
+def without_folders(item: str | Path) -> str:
+    """`T1=folder/file` → `T1=file`: what may be written down about a source."""
+    path, named = _split(item)
+    return f"{named.name}={path.name}" if named else path.name
+
+
 def contrast_before_reading(path: Path) -> Contrast | None:
     """What a file's sidecar or its name says it shows; None for DICOM, which says it inside."""
     if path.is_dir() or not path.name.lower().endswith(NIFTI_SUFFIXES):

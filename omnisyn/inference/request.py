@@ -60,7 +60,8 @@ class Request:
             "MatchSource": self.match_source,
             "Format": self.format,
             "Anonymized": self.pseudonyms is not None,
-            "Series": list(self.series),
+            # A series is often named after its patient, and its UID leads back to it.
+            "Series": list(self.series) if self.pseudonyms is None else len(self.series),
             "Reading": {key: value for key, value in asdict(self.reading).items() if value},
             **self.model_asked_for,
         }
@@ -75,12 +76,14 @@ class LoadedPatient:
         folder: the patient's folder below the output folder.
         sources: by contrast name, the first one giving grid and name of the outputs.
         truth: real volumes of targets, by contrast name.
+        files: what was read, and the sidecars beside it: not to be replaced by an output.
     """
 
     name: str
     folder: Path
     sources: Mapping[str, Volume]
     truth: Mapping[str, Volume]
+    files: tuple[Path, ...] = ()
 
     @property
     def reference(self) -> Volume:
@@ -102,6 +105,12 @@ class LoadedPatient:
             odd += [f"{volume.provenance.name}: {text}" for text in volume.provenance.warnings]
             if volume.provenance.acquisition.get("Synthetic"):
                 odd.append(f"{volume.provenance.name} is itself a synthetic image")
+        headers = [volume.headers[0] for volume in self.sources.values() if volume.headers]
+        if len({header.text("FrameOfReferenceUID") for header in headers} - {""}) > 1:
+            odd.append(
+                "the sources have several frames of reference: positions in different ones may "
+                "not be comparable, and nothing is registered here"
+            )
         return tuple(odd)
 
 
@@ -122,9 +131,3 @@ class Output:
     target: str
     volume: Path
     preview: Path | None
-
-
-def without_folders(source: str | Path) -> str:
-    """`T1=folder/file` → `T1=file`: what may be written down about a source."""
-    contrast, separator, path = str(source).rpartition("=")
-    return f"{contrast}{separator}{Path(path).name}"

@@ -126,7 +126,7 @@ class Synthesizer:
         for sentence in regridded.notes:
             self.note(sentence)
         scaled = {
-            name: volume.geometry.to_slices(scale(volume.voxels))
+            name: volume.geometry.to_slices(scale(volume.voxels, volume.provenance.name))
             for name, volume in regridded.volumes.items()
         }
         return self.synthesize_slices(scaled, targets, progress)

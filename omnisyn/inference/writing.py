@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from contextlib import suppress
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import numpy as np
@@ -18,15 +19,18 @@ from omnisyn.inference.request import LoadedPatient, Output, Request
 from omnisyn.inference.sidecar import ModelIdentity, dataset_description, synthesis_sidecar
 from omnisyn.listeners import Note
 from omnisyn.volumes.atomic import (
+    json_bytes,
     refuse_existing,
     refuse_existing_folder,
-    resource_error,
-    write_bytes_atomic,
+    staged,
     write_json_atomic,
 )
 from omnisyn.volumes.normalize import scale, scale_divisor
 from omnisyn.volumes.volume import Volume
-from omnisyn.volumes.write import finished, sidecar_path, write_volume
+from omnisyn.volumes.write import finished, sidecar_path, stage_volume
+
+# What of a request changes the voxels or what is said of them, beside sources, target and weights.
+_DECIDING = ("MatchSource", "Format", "Anonymized", "Reading", "Precision")
 
 
 def volume_path(patient: LoadedPatient, request: Request, target: str) -> Path:
@@ -37,17 +41,19 @@ def volume_path(patient: LoadedPatient, request: Request, target: str) -> Path:
 
 
 def refuse_unfit_output(path: Path, patient: LoadedPatient, request: Request) -> None:
-    """Refuse an output that exists, or that would replace a source.
+    """Refuse an output that exists, or that would replace what it is made from.
 
     Raises:
         InputError: see above.
     """
-    names = {source.provenance.name for source in patient.sources.values()}
-    if path.exists() and path.name in names:
-        raise InputError(
-            "the output would replace a source", where=path.name, remedy="choose another --output"
-        )
     beside = (sidecar_path(path), *([_picture_path(path)] if request.preview else ()))
+    for output in filter(os.path.exists, (path, *beside)):
+        if any(os.path.samefile(output, source) for source in patient.files if source.exists()):
+            raise InputError(
+                "the output would replace a source",
+                where=output.name,
+                remedy="choose another --output",
+            )
     if request.format == "dicom":
         refuse_existing_folder(path, overwrite=request.overwrite)
     else:
@@ -67,21 +73,17 @@ def write_synthesis(
     warnings: Sequence[str],
     note: Note,
 ) -> Output:
-    """Write one synthesized volume: the picture first, the sidecar last.
+    """Write one synthesized volume with its picture and sidecar: all of them, or none.
 
     Args:
         slices: (slices, rows, columns) in [0, 1] on the reference's model grid.
         warnings: what the sidecar says was odd.
 
     Raises:
-        InputError: an output exists.
+        InputError: an output exists, or no DICOM series can be built on the source.
         ResourceError: disk or permission.
     """
     reference = patient.reference
-    picture = None
-    if request.preview:
-        content = _preview(target, slices, patient, model, note)
-        picture = write_bytes_atomic(_picture_path(path), content, overwrite=request.overwrite)
     voxels = reference.geometry.from_slices(slices)
     values, gain = "the model's scale, 0 to 1: 1 is the 99.5 percentile of the foreground", 1.0
     if request.match_source:
@@ -101,28 +103,28 @@ def write_synthesis(
         warnings=warnings,
         simulated=patient.simulated,
     )
-    if request.format == "dicom":
-        digest = _write_series(path, voxels, gain, target, patient, request, model)
-        # Last, as beside a NIfTI file: it is the commit mark.
-        write_json_atomic(
-            sidecar_path(path), {**sidecar, "VolumeSHA256": digest}, overwrite=request.overwrite
-        )
-    else:
-        write_volume(
-            path,
-            voxels,
-            reference.geometry,
-            sidecar=sidecar,
-            like=reference,
-            overwrite=request.overwrite,
-        )
+    picture = _picture_path(path) if request.preview else None
+    with staged(overwrite=request.overwrite) as staging:
+        if picture is not None:
+            staging.file(picture).write(_preview(target, slices, patient, model, note))
+        if request.format == "dicom":
+            folder = staging.folder(path)
+            digest = _write_series(folder, voxels, gain, target, patient, request, model)
+            # Last, as beside a NIfTI file: it is the commit mark.
+            side_file = staging.file(sidecar_path(path))
+            side_file.write(json_bytes({**sidecar, "VolumeSHA256": digest}))
+        else:
+            stage_volume(staging, path, voxels, reference.geometry, sidecar=sidecar, like=reference)
     return Output(patient.name, tuple(patient.sources), target, path, picture)
 
 
 def already_made(
     path: Path, target: str, patient: LoadedPatient, model_sha256: str, request: Request
 ) -> bool:
-    """Whether this very result is there, whole: the hashes of volume, sources and weights match."""
+    """Whether this very result is there, whole.
+
+    The hashes of volume, sources and weights match, and so does what was asked for.
+    """
     digest = None
     if not path.exists():
         return False
@@ -136,9 +138,13 @@ def already_made(
     sidecar = finished(path, digest)
     if sidecar is None:
         return False
+    asked, told = request.arguments, sidecar.get("Arguments")
     model = sidecar.get("Model")
     return (
-        sidecar.get("Target") == target
+        isinstance(told, dict)
+        and all(told.get(key) == asked[key] for key in _DECIDING)
+        and sidecar.get("Target") == target
+        and sidecar.get("SourceContrasts") == list(patient.sources)
         and sidecar.get("SourceSHA256")
         == [source.provenance.sha256 for source in patient.sources.values()]
         and isinstance(model, dict)
@@ -147,7 +153,7 @@ def already_made(
 
 
 def _write_series(
-    path: Path,
+    folder: Path,
     voxels: NDArray[np.float32],
     gain: float,
     target: str,
@@ -159,7 +165,7 @@ def _write_series(
 
     reference, *others = patient.sources.values()
     return write_dicom_series(
-        path,
+        folder,
         voxels,
         reference.geometry,
         reference.headers,
@@ -167,36 +173,27 @@ def _write_series(
         others=[other.headers for other in others],
         scale=gain,
         pseudonyms=request.pseudonyms,
-        overwrite=request.overwrite,
     )
 
 
-def describe_folder(request: Request) -> None:
-    """Write `dataset_description.json` into a results folder that has none yet."""
+@contextmanager
+def described_folder(request: Request) -> Iterator[None]:
+    """Give a results folder its `dataset_description.json`; take it back when no result comes."""
     description = request.output / "dataset_description.json"
-    if not description.exists():
+    ours = not description.exists()
+    if ours:
         # Another run may have described the same folder since we looked, which is as good.
         with suppress(InputError):
             write_json_atomic(
                 description, dataset_description(request.source_names), overwrite=False
             )
-
-
-def make_folder(folder: Path) -> None:
-    """Make an output folder and those above it.
-
-    Raises:
-        InputError: a file is in its place.
-        ResourceError: disk or permission.
-    """
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except (FileExistsError, NotADirectoryError) as fault:
-        raise InputError(
-            "the output folder is a file", where=folder.name, remedy="choose another folder"
-        ) from fault
-    except OSError as fault:
-        raise resource_error("cannot make the output folder", folder, fault) from fault
+        yield
+    except BaseException:
+        others = (path for path in request.output.rglob("*") if path.is_file())
+        if ours and all(path == description for path in others):
+            description.unlink(missing_ok=True)
+        raise
 
 
 def _picture_path(path: Path) -> Path:

@@ -1,7 +1,7 @@
 """Write whole files or none: a temporary neighbour, `fsync`, then one rename.
 
 A reader sees the old content or the new, never a part. Nothing here knows about images, so that
-checkpoints, weights, tables and reports use it as well. Parent folders are not made: a folder that
+checkpoints, weights, tables and reports use it as well. Writing makes no parent folders: one that
 is missing at this point has vanished or was never asked for, and both deserve a message.
 """
 
@@ -13,11 +13,15 @@ import json
 import os
 import secrets
 import shutil
+import signal
+import threading
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO, NoReturn
 
 from omnisyn.errors import InputError, OmnisynError, ResourceError
+from omnisyn.volumes.locks import locked
 
 _DISK_FAULTS = {
     errno.ENOSPC: ("the disk is full", "free some space or choose another output folder"),
@@ -50,7 +54,7 @@ def _raise_resource_error(what: str, path: Path, error: OSError) -> NoReturn:
 def _temporary_neighbour(path: Path) -> Path:
     # On the same file system by construction, so that the rename is atomic; hidden, so that no
     # folder listing of this program takes it for a result.
-    return path.with_name(f".{path.name[:100]}.{secrets.token_hex(6)}.partial")
+    return path.with_name(f".{secrets.token_hex(8)}.partial")
 
 
 def _synchronize_folder(folder: Path) -> None:
@@ -64,31 +68,161 @@ def _synchronize_folder(folder: Path) -> None:
             os.close(descriptor)
 
 
+@dataclass(frozen=True)
+class _Part:
+    """One file or folder on its way to its place."""
+
+    path: Path
+    temporary: Path
+    file: BinaryIO | None
+
+    def complete(self) -> None:
+        if self.file is not None:
+            self.file.flush()
+            os.fsync(self.file.fileno())
+            self.file.close()
+
+    def put_in_place(self) -> None:
+        if self.file is not None:
+            os.replace(self.temporary, self.path)
+        elif os.path.lexists(self.path):
+            _exchange(self.temporary, self.path)
+        else:
+            os.rename(self.temporary, self.path)
+
+    def discard(self) -> None:
+        if self.file is None:
+            shutil.rmtree(self.temporary, ignore_errors=True)
+            return
+        # What is still in the buffer may find no room when the file is closed.
+        with contextlib.suppress(OSError):
+            self.file.close()
+        with contextlib.suppress(OSError):
+            self.temporary.unlink(missing_ok=True)
+
+
+class Staging:
+    """Hidden neighbours of the files and folders that make up one result. Made by `staged`."""
+
+    def __init__(self, *, overwrite: bool) -> None:
+        self._overwrite = overwrite
+        self._parts: list[_Part] = []
+
+    def file(self, path: str | Path) -> BinaryIO:
+        """A binary file to write to, which becomes `path`. Errors as in `staged`."""
+        path = Path(path)
+        refuse_existing(path, overwrite=self._overwrite)
+        temporary = _temporary_neighbour(path)
+        try:
+            file = open(temporary, "xb")  # noqa: SIM115 - closed when all parts are complete
+        except OSError as error:
+            _raise_resource_error("cannot write", path, error)
+        self._parts.append(_Part(path, temporary, file))
+        return file
+
+    def folder(self, path: str | Path) -> Path:
+        """An empty folder to fill, which becomes `path`. Errors as in `staged`."""
+        path = Path(path)
+        refuse_existing_folder(path, overwrite=self._overwrite)
+        temporary = _temporary_neighbour(path)
+        try:
+            temporary.mkdir()
+        except OSError as error:
+            _raise_resource_error("cannot make the folder", path, error)
+        self._parts.append(_Part(path, temporary, None))
+        return temporary
+
+    def put_in_place(self) -> None:
+        """Complete every part on the disk, then rename them all, in the order of their making."""
+        for part in self._parts:
+            try:
+                part.complete()
+            except OSError as error:
+                _raise_resource_error("cannot write", part.path, error)
+        parents = sorted({part.path.parent for part in self._parts})
+        with _signals_held_back(), contextlib.ExitStack() as locks:
+            # Another run that puts a result in the same places does so before this one or after.
+            for parent in parents:
+                locks.enter_context(locked(parent))
+            for part in self._parts:
+                refuse = refuse_existing_folder if part.file is None else refuse_existing
+                refuse(part.path, overwrite=self._overwrite)
+            for part in self._parts:
+                try:
+                    part.put_in_place()
+                except OSError as error:
+                    what = "cannot write" if part.file else "cannot put the folder in place"
+                    _raise_resource_error(what, part.path, error)
+        for parent in parents:
+            _synchronize_folder(parent)
+
+    def discard(self) -> None:
+        """Remove whatever is not in its place."""
+        for part in self._parts:
+            part.discard()
+
+    def fault(self, error: OSError) -> OmnisynError | OSError:
+        """What an error while writing means, told of the file that was being written."""
+        last = self._parts[-1] if self._parts else None
+        if last is None or last.file is None:
+            return error
+        return resource_error("cannot write", last.path, error)
+
+
+@contextlib.contextmanager
+def staged(*, overwrite: bool = True) -> Iterator[Staging]:
+    """Write several files and folders that belong together: all of them come, or none.
+
+    They take their places when the block ends without an error, in the order in which they were
+    begun, so that the last one may be the mark that the others are there. A process that is killed
+    just then leaves some new and some old ones, each of them whole.
+
+    Raises:
+        InputError: one of the places is taken (when it is begun, or when the block ends) and
+            `overwrite` is false, or is a folder where a file should go.
+        ResourceError: the disk is full, read-only or gone. What was there is whole, and nothing is
+            left beside it.
+    """
+    staging = Staging(overwrite=overwrite)
+    try:
+        yield staging
+        staging.put_in_place()
+    except BaseException as error:
+        staging.discard()
+        if isinstance(error, OSError):
+            raise staging.fault(error) from error
+        raise
+
+
+@contextlib.contextmanager
+def _signals_held_back() -> Iterator[None]:
+    """Let an interrupt or a termination wait: between two renames it would part what belongs
+    together."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    arrived: list[int] = []
+    handlers = {kind: signal.getsignal(kind) for kind in (signal.SIGINT, signal.SIGTERM)}
+    for kind in handlers:
+        signal.signal(kind, lambda number, _frame: arrived.append(number))
+    try:
+        yield
+    finally:
+        for kind, handler in handlers.items():
+            # A handler that was not set from Python cannot be given back to it.
+            signal.signal(kind, signal.SIG_DFL if handler is None else handler)
+        for number in arrived:
+            signal.raise_signal(number)
+
+
 @contextlib.contextmanager
 def atomic_file(path: str | Path, *, overwrite: bool = True) -> Iterator[BinaryIO]:
     """Give a binary file to write to; it becomes `path` when the block ends without an error.
 
-    Raises:
-        InputError: `path` exists and `overwrite` is false, or `path` is a folder.
-        ResourceError: the disk is full, read-only or gone. The old file is whole, and nothing
-            is left beside it.
+    Errors as in `staged`.
     """
-    path = Path(path)
-    refuse_existing(path, overwrite=overwrite)
-    temporary = _temporary_neighbour(path)
-    try:
-        with open(temporary, "xb") as file:
-            yield file
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
-    except BaseException as error:
-        with contextlib.suppress(OSError):
-            temporary.unlink(missing_ok=True)
-        if isinstance(error, OSError):
-            _raise_resource_error("cannot write", path, error)
-        raise
-    _synchronize_folder(path.parent)
+    with staged(overwrite=overwrite) as staging:
+        yield staging.file(path)
 
 
 def refuse_existing(path: str | Path, *, overwrite: bool) -> None:
@@ -161,35 +295,36 @@ def atomic_directory(path: str | Path, *, overwrite: bool = False) -> Iterator[P
     With `overwrite` the two folders change places in one step where the system can, and the old one
     is removed; elsewhere it is moved aside first, and a kill between those two renames leaves the
     old folder whole under a hidden name. When another run has put its own folder at `path` in the
-    meantime, that one stays unless `overwrite` is set.
+    meantime, that one stays unless `overwrite` is set. Errors as in `staged`.
+    """
+    with staged(overwrite=overwrite) as staging:
+        yield staging.folder(path)
+
+
+@contextlib.contextmanager
+def output_folder(folder: Path) -> Iterator[None]:
+    """Make an output folder and those above it; take back those that stay empty on an error.
 
     Raises:
-        InputError: `path` exists (now, or when the block ends) and `overwrite` is false.
-        ResourceError: the disk is full, read-only or gone. Nothing is left beside `path`.
+        InputError: a file is in its place.
+        ResourceError: disk or permission.
     """
-    path = Path(path)
-    refuse_existing_folder(path, overwrite=overwrite)
-    temporary = _temporary_neighbour(path)
+    missing = [place for place in (folder, *folder.parents) if not place.exists()]
     try:
-        temporary.mkdir()
-    except OSError as error:
-        _raise_resource_error("cannot make the folder", path, error)
+        folder.mkdir(parents=True, exist_ok=True)
+    except (FileExistsError, NotADirectoryError) as fault:
+        raise InputError(
+            "the output folder is a file", where=folder.name, remedy="choose another folder"
+        ) from fault
+    except OSError as fault:
+        raise resource_error("cannot make the output folder", folder, fault) from fault
     try:
-        yield temporary
-        try:
-            if overwrite and os.path.lexists(path):
-                _exchange(temporary, path)
-            else:
-                refuse_existing_folder(path, overwrite=overwrite)
-                os.rename(temporary, path)
-        except OSError as error:
-            if error.errno in (errno.ENOTEMPTY, errno.EEXIST) and not overwrite:
-                refuse_existing_folder(path, overwrite=overwrite)
-            _raise_resource_error("cannot put the folder in place", path, error)
+        yield
     except BaseException:
-        shutil.rmtree(temporary, ignore_errors=True)
+        with contextlib.suppress(OSError):
+            for place in missing:
+                place.rmdir()
         raise
-    _synchronize_folder(path.parent)
 
 
 def _exchange(new: Path, path: Path) -> None:

@@ -25,7 +25,7 @@ class ContrastGuess:
     Attributes:
         contrast: what the volume seems to show; None where nothing tells.
         confidence: 0 to 1, see the module.
-        reason: the words and numbers that it rests on.
+        reason: what it rests on, without the words themselves: these may name the patient.
     """
 
     contrast: Contrast | None
@@ -40,11 +40,10 @@ def guess_from(facts: Mapping[str, float | str], names: Sequence[str] = ()) -> C
         names: further words, the file's or folder's name for example; asked after the description.
     """
     descriptions = [str(facts.get(key, "")) for key in ("SeriesDescription", "ProtocolName")]
-    words, told = "", None
+    told = None
     for text in (*descriptions, *names):
         told = guess_contrast(text) if text else None
         if told is not None:
-            words = text
             break
     agent = str(facts.get("ContrastBolusAgent", "")).strip().lower() not in _NO_AGENT
     if told is not None and told.name == "T1" and agent:
@@ -56,11 +55,11 @@ def guess_from(facts: Mapping[str, float | str], names: Sequence[str] = ()) -> C
     if told is None:
         return ContrastGuess(shown, PARAMETERS_ONLY if shown else 0.0, numbers)
     if shown is None:
-        return ContrastGuess(told, WORDS_ONLY, f"named {words!r}")
+        return ContrastGuess(told, WORDS_ONLY, f"named {told.name}")
     if _agree(told, shown):
-        return ContrastGuess(told, AGREED, f"named {words!r}, {numbers}")
+        return ContrastGuess(told, AGREED, f"named {told.name}, {numbers}")
     return ContrastGuess(
-        told, CONTRADICTED, f"named {words!r}, but {numbers} are those of {shown.name}"
+        told, CONTRADICTED, f"named {told.name}, but {numbers} are those of {shown.name}"
     )
 
 

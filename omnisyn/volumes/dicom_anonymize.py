@@ -39,11 +39,14 @@ class Pseudonyms:
     _uids: dict[str, str] = field(default_factory=dict, repr=False)
     _patients: dict[str, str] = field(default_factory=dict, repr=False)
 
+    def patient(self, known: str) -> str:
+        """The pseudonym of whoever is known by this number, name or folder."""
+        return self._patients.setdefault(known, f"ANONYMOUS-{token_hex(4).upper()}")
+
     def apply(self, dataset: Dataset) -> None:
         """Take the patient out of a derived data set, in place."""
-        patient = f"{dataset.get('IssuerOfPatientID', '')}|{dataset.get('PatientID', '')}"
-        name = self._patients.setdefault(patient, f"ANONYMOUS-{token_hex(4).upper()}")
-        dataset.PatientName = dataset.PatientID = name
+        known = f"{dataset.get('IssuerOfPatientID', '')}|{dataset.get('PatientID', '')}"
+        dataset.PatientName = dataset.PatientID = self.patient(known)
         for keyword in _EMPTIED:
             setattr(dataset, keyword, "")
         for keyword in _REMOVED:

@@ -6,6 +6,8 @@ very file, which therefore imports nothing of omnisyn.
 """
 
 import contextlib
+import errno
+import os
 import subprocess
 import sys
 import tempfile
@@ -17,6 +19,7 @@ from numpy.typing import NDArray
 
 # Far beyond what the longest series takes, so that a stream on which the decoder hangs ends too.
 _LIMIT_S = 900
+_NO_ROOM = 5
 
 
 def decode(files: Sequence[bytes]) -> list[NDArray[np.integer]]:
@@ -36,7 +39,9 @@ def decode(files: Sequence[bytes]) -> list[NDArray[np.integer]]:
         # -P: the modules beside this file must not be taken for others of their names.
         command = [sys.executable, "-P", __file__, name, str(len(files))]
         with contextlib.suppress(subprocess.TimeoutExpired):
-            subprocess.run(command, capture_output=True, timeout=_LIMIT_S, check=False)
+            child = subprocess.run(command, capture_output=True, timeout=_LIMIT_S, check=False)
+            if child.returncode == _NO_ROOM:
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         decoded = []
         for index in range(len(files)):
             path = folder / f"{index}.npy"
@@ -61,4 +66,8 @@ def _decode_all(folder: Path, count: int) -> None:
 
 
 if __name__ == "__main__":
-    _decode_all(Path(sys.argv[1]), int(sys.argv[2]))
+    try:
+        _decode_all(Path(sys.argv[1]), int(sys.argv[2]))
+    except OSError:
+        # Of the decoder's own faults none is an OSError.
+        sys.exit(_NO_ROOM)

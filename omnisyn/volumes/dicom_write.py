@@ -19,12 +19,21 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 from pydicom.dataset import Dataset, FileDataset, FileMetaDataset
-from pydicom.uid import ExplicitVRLittleEndian, MRImageStorage, generate_uid
+from pydicom.uid import (
+    ExplicitVRLittleEndian,
+    JPEGBaseline8Bit,
+    JPEGExtended12Bit,
+    JPEGLSNearLossless,
+    MRImageStorage,
+    generate_uid,
+)
 
 from omnisyn.contrasts import NAMES
+from omnisyn.errors import InputError
 from omnisyn.geometry import Geometry
-from omnisyn.volumes.atomic import atomic_directory, write_bytes_atomic
+from omnisyn.volumes.atomic import write_bytes_atomic
 from omnisyn.volumes.dicom_anonymize import Pseudonyms
+from omnisyn.volumes.dicom_checks import place_tolerance
 from omnisyn.volumes.dicom_frames import Frame
 
 TOP_VALUE = 4095
@@ -49,6 +58,11 @@ _MUST_BE_THERE = (
     *("SliceThickness", "ScanOptions", "MRAcquisitionType", "RepetitionTime", "EchoTime"),
     *("EchoTrainLength", "PatientPosition"),
 )
+
+# What a reference to a source image, and the study that it lies in, consist of.
+_MUST_BE_NAMED = ("SOPClassUID", "SOPInstanceUID", "SeriesInstanceUID", "StudyInstanceUID")
+# Those that cannot but lose something. JPEG 2000 and HTJ2K may or may not, and only a flag tells.
+_LOSSY_SYNTAXES = frozenset({JPEGBaseline8Bit, JPEGExtended12Bit, JPEGLSNearLossless})
 
 
 @dataclass(frozen=True)
@@ -86,6 +100,23 @@ class DerivedSeries:
         )
 
 
+def refuse_unfit_headers(headers: Sequence[Frame]) -> None:
+    """Refuse source images that a derived series cannot name.
+
+    Raises:
+        InputError: there are none, or one lacks what a reference to it consists of.
+    """
+    what, remedy = "no DICOM series can be built on this source", "write NIfTI in its place"
+    if not headers:
+        raise InputError(
+            what, why="its slices were interpolated, or it is a NIfTI file", remedy=remedy
+        )
+    for header in headers:
+        missing = [keyword for keyword in _MUST_BE_NAMED if keyword not in header.classic]
+        if missing:
+            raise InputError(what, where=header.name, why=f"it has no {missing[0]}", remedy=remedy)
+
+
 def write_dicom_series(
     folder: Path,
     voxels: NDArray[np.float32],
@@ -96,38 +127,37 @@ def write_dicom_series(
     others: Sequence[Sequence[Frame]] = (),
     scale: float = 1.0,
     pseudonyms: Pseudonyms | None = None,
-    overwrite: bool = False,
 ) -> str:
-    """Write one file a slice, `0001.dcm` and so on, into a new folder.
+    """Write one file a slice, `0001.dcm` and so on, into an empty folder.
 
     Args:
-        folder: is made; its parent must be there.
+        folder: not in its place yet (`Staging.folder`): a series is there whole or not at all.
         voxels: 0 to `scale`, shape `geometry.shape` = (columns, rows, slices).
         headers: the source's frames, one for each slice in the order of `voxels`.
         others: headers of further sources; each image refers to their nearest one.
         scale: the value that is stored as `TOP_VALUE`.
         pseudonyms: take the patient out (basic profile); without them the patient stays.
-        overwrite: replace an existing folder.
 
     Returns:
         the hash of the sorted SHA-256 of the files.
 
     Raises:
-        InputError: the folder exists and `overwrite` is false.
-        ResourceError: the disk is full, read-only or gone; nothing is left behind.
+        InputError: a header lacks what a reference to it consists of.
+        ResourceError: the disk is full, read-only or gone.
         ValueError: the headers are not those of this grid, or a value cannot be stored.
     """
-    _check_place(geometry, headers)
-    slope = f"{scale / TOP_VALUE:.10g}"
-    stored = _stored(voxels, float(slope))
-    common = _common(series, headers[0].classic, scale, slope)
     hashes = []
-    with (
-        warnings.catch_warnings(),
-        atomic_directory(folder, overwrite=overwrite) as partial,
-    ):
-        # Values that bend the standard are the source's own; they are copied as they are.
+    with warnings.catch_warnings():
+        # Values that bend the standard are the source's own; they are copied as they are, and
+        # shown to nobody.
         warnings.simplefilter("ignore", UserWarning)
+        for each in (headers, *filter(None, others)):
+            refuse_unfit_headers(each)
+        _check_place(geometry, headers)
+        slope = f"{scale / TOP_VALUE:.10g}"
+        stored = _stored(voxels, float(slope))
+        everybody = [*headers, *(header for other in others for header in other)]
+        common = _common(series, headers[0].classic, scale, slope, lossy=_lossy(everybody))
         for index, header in enumerate(headers):
             references = [header, *(_nearest(header, other) for other in others if other)]
             image = _image(common, header.classic, references, stored[:, :, index].T, index + 1)
@@ -136,8 +166,17 @@ def write_dicom_series(
             buffer = io.BytesIO()
             image.save_as(buffer, enforce_file_format=True)
             hashes.append(hashlib.sha256(buffer.getvalue()).hexdigest())
-            write_bytes_atomic(partial / f"{index + 1:04d}.dcm", buffer.getvalue())
+            write_bytes_atomic(folder / f"{index + 1:04d}.dcm", buffer.getvalue())
     return hashlib.sha256("".join(sorted(hashes)).encode()).hexdigest()
+
+
+def _lossy(headers: Sequence[Frame]) -> bool:
+    """Whether a source has been through a compression that loses something."""
+    return any(
+        header.text("LossyImageCompression") == "01"
+        or header.file.transfer_syntax in _LOSSY_SYNTAXES
+        for header in headers
+    )
 
 
 def _check_place(geometry: Geometry, headers: Sequence[Frame]) -> None:
@@ -145,10 +184,10 @@ def _check_place(geometry: Geometry, headers: Sequence[Frame]) -> None:
         raise ValueError(f"{len(headers)} headers for {geometry.shape[2]} slices")
     lps = geometry.affine * np.array([[-1.0], [-1.0], [1.0], [1.0]])
     # A series may be uneven within the reader's tolerance; its own positions are what is copied.
-    tolerance = max(1e-2, 0.02 * geometry.spacing[2])
+    tolerance = place_tolerance(geometry.spacing[2])
     for index, header in enumerate(headers):
         place = np.array([float(value) for value in header.classic.ImagePositionPatient])
-        if np.abs(lps[:3, 2] * index + lps[:3, 3] - place).max() > tolerance:
+        if np.linalg.norm(lps[:3, 2] * index + lps[:3, 3] - place) > 2 * tolerance:
             raise ValueError(f"slice {index} of the volume does not lie where its header says")
 
 
@@ -162,7 +201,9 @@ def _stored(voxels: NDArray[np.float32], slope: float) -> NDArray[np.int16]:
     return stored
 
 
-def _common(series: DerivedSeries, source: Dataset, scale: float, slope: str) -> Dataset:
+def _common(
+    series: DerivedSeries, source: Dataset, scale: float, slope: str, *, lossy: bool
+) -> Dataset:
     """What all images of the series share, the patient included."""
     now = datetime.now()
     common = Dataset()
@@ -186,7 +227,7 @@ def _common(series: DerivedSeries, source: Dataset, scale: float, slope: str) ->
     common.ImageComments = "SYNTHETIC image, not acquired. For research only."
     common.ContentQualification = "RESEARCH"
     common.BurnedInAnnotation = "NO"
-    common.LossyImageCompression = source.get("LossyImageCompression") or "00"
+    common.LossyImageCompression = "01" if lossy else "00"
     common.ScanningSequence, common.SequenceVariant = "RM", "NONE"
     common.SamplesPerPixel, common.PhotometricInterpretation = 1, "MONOCHROME2"
     common.BitsAllocated, common.BitsStored, common.HighBit = 16, 16, 15

@@ -18,8 +18,11 @@ MINIMUM_HEAD_FRACTION = 0.05
 """Slices in which the head covers a smaller part of the frame are left out everywhere."""
 
 
-def scale_divisor(voxels: NDArray[np.floating]) -> float:
+def scale_divisor(voxels: NDArray[np.floating], where: str | None = None) -> float:
     """The intensity (in the volume's own units) that becomes 1.0.
+
+    Args:
+        where: name of the volume, for the message.
 
     Raises:
         InputError: the volume has no signal, or holds NaN or infinity.
@@ -28,12 +31,14 @@ def scale_divisor(voxels: NDArray[np.floating]) -> float:
     if not np.isfinite(top):
         raise InputError(
             "the volume cannot be scaled",
+            where=where,
             why="it holds values that are not finite",
             remedy="repair the volume first",
         )
     if top <= 0.0:
         raise InputError(
             "the volume cannot be scaled",
+            where=where,
             why="it has no signal (its 99.9 percentile is not above zero)",
             remedy="check that the right file was given",
         )
@@ -41,9 +46,10 @@ def scale_divisor(voxels: NDArray[np.floating]) -> float:
     return float(np.percentile(foreground, 99.5))
 
 
-def scale(voxels: NDArray[np.floating]) -> NDArray[np.float32]:
-    """The volume in [0, 1], float32, same shape. Errors as in `scale_divisor`."""
-    scaled: NDArray[np.float32] = np.multiply(voxels, 1.0 / scale_divisor(voxels), dtype=np.float32)
+def scale(voxels: NDArray[np.floating], where: str | None = None) -> NDArray[np.float32]:
+    """The volume in [0, 1], float32, same shape. Arguments and errors as in `scale_divisor`."""
+    factor = 1.0 / scale_divisor(voxels, where)
+    scaled: NDArray[np.float32] = np.multiply(voxels, factor, dtype=np.float32)
     np.clip(scaled, 0.0, 1.0, out=scaled)
     return scaled
 

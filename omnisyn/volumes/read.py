@@ -227,8 +227,7 @@ def is_dicom_file(path: Path) -> bool:
 
 
 def is_dicom_folder(folder: Path) -> bool:
-    """Whether a folder holds DICOM files directly: told by content, from the first files."""
-    looked = 0
+    """Whether a folder holds DICOM files directly: told by their content."""
     for entry in sorted(folder.iterdir()):
         if not entry.is_file() or entry.name.startswith("."):
             continue
@@ -236,7 +235,4 @@ def is_dicom_folder(folder: Path) -> bool:
             continue
         if is_dicom_file(entry):
             return True
-        looked += 1
-        if looked == 8:
-            break
     return False

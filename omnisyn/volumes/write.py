@@ -6,7 +6,6 @@ sidecar is the commit mark: it carries the SHA-256 of the volume it belongs to (
 so that a volume without its own sidecar can be told.
 """
 
-import contextlib
 import hashlib
 import json
 from collections.abc import Mapping
@@ -19,12 +18,7 @@ from numpy.typing import NDArray
 
 from omnisyn.errors import ResourceError, UsageError
 from omnisyn.geometry import Geometry
-from omnisyn.volumes.atomic import (
-    atomic_file,
-    json_bytes,
-    refuse_existing,
-    sha256_file,
-)
+from omnisyn.volumes.atomic import Staging, json_bytes, sha256_file, staged
 from omnisyn.volumes.nifti_header import build_header, parse_header
 from omnisyn.volumes.volume import Provenance, Volume
 
@@ -73,20 +67,39 @@ def write_volume(
     overwrite: bool = False,
     dtype: VoxelType = "float32",
 ) -> Path:
-    """Write voxels (file axis order, shape `geometry.shape`) to a .nii.gz file.
+    """Write voxels to a .nii.gz file, with its sidecar, both or neither. See `stage_volume`.
 
     Args:
-        sidecar: written to `x.json` after the volume; `VolumeSHA256` is added.
-        like: the volume whose qform/sform codes and units are kept.
         overwrite: replace an existing volume and sidecar; both stay whole until replaced.
-        dtype: voxel type in the file. Integer types take whole numbers within their range only.
 
     Returns:
         The path of the volume.
+    """
+    with staged(overwrite=overwrite) as staging:
+        stage_volume(staging, path, voxels, geometry, sidecar=sidecar, like=like, dtype=dtype)
+    return Path(path)
+
+
+def stage_volume(
+    staging: Staging,
+    path: str | Path,
+    voxels: NDArray[Any],
+    geometry: Geometry,
+    *,
+    sidecar: Mapping[str, Any] | None = None,
+    like: Volume | None = None,
+    dtype: VoxelType = "float32",
+) -> None:
+    """Make a volume (file axis order, shape `geometry.shape`) a part of what is being staged.
+
+    Args:
+        sidecar: goes to `x.json`, into its place after the volume; `VolumeSHA256` is added.
+        like: the volume whose qform/sform codes and units are kept.
+        dtype: voxel type in the file. Integer types take whole numbers within their range only.
 
     Raises:
         UsageError: the name does not end in .nii.gz.
-        InputError: the output exists and `overwrite` is false.
+        InputError: the output exists and must not be replaced.
         ResourceError: the disk is full, read-only or gone; nothing is left behind.
         ValueError: wrong shape, values that are not finite, or that `dtype` cannot hold.
     """
@@ -95,23 +108,17 @@ def write_volume(
         raise UsageError(
             "a volume is written as .nii.gz", where=path.name, remedy="end the name in .nii.gz"
         )
-    side = sidecar_path(path)
-    refuse_existing(path, overwrite=overwrite)
-    if sidecar is not None:
-        refuse_existing(side, overwrite=overwrite)
     values = _as_type(voxels, geometry, dtype)
     origin = like.provenance if like is not None else Provenance()
     header = _header(geometry, dtype, origin)
+    file = staging.file(path)
+    side_file = staging.file(sidecar_path(path)) if sidecar is not None else None
     packer = isal_zlib.compressobj(_LEVEL, isal_zlib.DEFLATED, 31)
     packed = [packer.compress(header), packer.compress(values), packer.flush()]
-    with contextlib.ExitStack() as written:
-        if sidecar is not None:
-            digest = hashlib.sha256(b"".join(packed)).hexdigest()
-            # Entered first, so that it is renamed into place last.
-            side_file = written.enter_context(atomic_file(side, overwrite=overwrite))
-            side_file.write(json_bytes({**sidecar, "VolumeSHA256": digest}))
-        written.enter_context(atomic_file(path, overwrite=overwrite)).writelines(packed)
-    return path
+    file.writelines(packed)
+    if sidecar is not None and side_file is not None:
+        digest = hashlib.sha256(b"".join(packed)).hexdigest()
+        side_file.write(json_bytes({**sidecar, "VolumeSHA256": digest}))
 
 
 def _header(geometry: Geometry, dtype: VoxelType, origin: Provenance) -> bytes:

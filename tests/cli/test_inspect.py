@@ -21,7 +21,7 @@ def test_a_volume_is_described(scan: Scan, capsys: pytest.CaptureFixture[str]) -
     out = capsys.readouterr().out
 
     assert "sub-01_T1w.nii.gz: NIfTI" in out
-    assert "contrast     T1, confidence 70% (named 'sub-01_T1w.nii.gz')" in out
+    assert "contrast     T1, confidence 70% (named T1)" in out
     assert f"{' x '.join(map(str, shape))} voxels" in out
 
 

@@ -1,6 +1,6 @@
 """Damaged files at the four readers: nothing but an OmnisynError may come out.
 
-python targets.py [--minutes N] [TARGET …]      TARGET: nifti, dicom, weights, recipe
+python -m tests.fuzz.targets [--minutes N] [TARGET …]      TARGET: nifti, dicom, weights, recipe
 
 Every target takes the bytes of a file and either accepts or refuses them. Seeds are small whole
 files made here; a case is a seed with a few mutations: flipped bits, cut and doubled pieces, fields

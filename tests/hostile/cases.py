@@ -7,7 +7,6 @@ readers do with the same files.
 
 import dataclasses
 import gzip
-import importlib.util
 import io
 import json
 import os
@@ -25,6 +24,7 @@ from pydicom.uid import ExplicitVRBigEndian, ImplicitVRLittleEndian, RLELossless
 
 from omnisyn.geometry import Geometry
 from omnisyn.volumes.write import write_volume
+from tests.dicom_series import DicomSeries
 
 SHAPE = (20, 24, 6)
 AFFINE = np.diag([-1.5, -1.5, 4.0, 1.0])
@@ -471,19 +471,6 @@ def another_contrast_than_said_strictly(folder):
 
 
 # --- DICOM ----------------------------------------------------------------------------------------
-
-
-def _dicom_series() -> type:
-    path = Path(__file__).parents[1] / "volumes" / "conftest.py"
-    specification = importlib.util.spec_from_file_location("omnisyn_dicom_series", path)
-    assert specification is not None
-    assert specification.loader is not None
-    module = importlib.util.module_from_spec(specification)
-    specification.loader.exec_module(module)
-    return module.DicomSeries
-
-
-DicomSeries = _dicom_series()
 
 
 def series(count: int = 6, orientation: str = "axial"):

@@ -1,13 +1,12 @@
 """What other readers make of the same bad inputs, as a Markdown table.
 
-python libraries.py
+python -m tests.hostile.libraries
 
 Every reader runs in a process of its own, with a limit of memory and time: some of these inputs
 crash or fill one. nibabel and SimpleITK read the NIfTI cases; pydicom (file by file) and
 SimpleITK's series reader the DICOM cases, in the way that their documentation shows.
 """
 
-import importlib.util
 import resource
 import subprocess
 import sys
@@ -18,6 +17,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+
+from tests.hostile import cases
 
 MEMORY_BYTES = 6 * 2**30
 
@@ -77,7 +78,7 @@ def report(name: str, path: Path) -> None:
 
 def run(name: str, path: Path) -> str:
     """What a reader says of a path, in a child."""
-    command = [sys.executable, __file__, name, str(path)]
+    command = [sys.executable, "-m", "tests.hostile.libraries", name, str(path)]
     try:
         child = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
     except subprocess.TimeoutExpired:
@@ -89,15 +90,9 @@ def run(name: str, path: Path) -> str:
 
 def main() -> None:
     """The table, and how often each reader read what is refused here."""
-    cases = Path(__file__).with_name("cases.py")
-    specification = importlib.util.spec_from_file_location("omnisyn_hostile_cases", cases)
-    assert specification is not None
-    assert specification.loader is not None
-    module = importlib.util.module_from_spec(specification)
-    specification.loader.exec_module(module)
     tables = (
-        ("NIfTI", module.NIFTI, ("nibabel", "SimpleITK")),
-        ("DICOM", module.DICOM, ("pydicom", "SimpleITK")),
+        ("NIfTI", cases.NIFTI, ("nibabel", "SimpleITK")),
+        ("DICOM", cases.DICOM, ("pydicom", "SimpleITK")),
     )
     for title, rows, readers in tables:
         silent: Counter[str] = Counter()

@@ -1,11 +1,9 @@
 """Every bad input at the command itself: message, exit code, nothing written, nothing lost."""
 
 import hashlib
-import importlib.util
 import json
 import os
 from pathlib import Path
-from types import ModuleType
 
 import nibabel
 import numpy as np
@@ -15,19 +13,8 @@ from omnisyn.cli import main
 from omnisyn.models.card import CardDescription
 from omnisyn.models.generator import ModelSettings, build_generator
 from omnisyn.models.weights import save_weights
+from tests.hostile.cases import CASES
 
-
-def _cases() -> ModuleType:
-    path = Path(__file__).with_name("cases.py")
-    specification = importlib.util.spec_from_file_location("omnisyn_hostile_cases", path)
-    assert specification is not None
-    assert specification.loader is not None
-    module = importlib.util.module_from_spec(specification)
-    specification.loader.exec_module(module)
-    return module
-
-
-CASES = _cases().CASES
 MADE = "desc-synth"
 
 

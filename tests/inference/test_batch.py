@@ -11,9 +11,12 @@ import pytest
 from omnisyn.errors import InputError, ModelError, PartialFailure, UsageError
 from omnisyn.geometry import Geometry
 from omnisyn.inference.batch import check_request, run_batch
-from omnisyn.inference.request import Output, Request, without_folders
+from omnisyn.inference.patients import without_folders
+from omnisyn.inference.request import Output, Request
 from omnisyn.inference.synthesizer import Synthesizer
+from omnisyn.volumes.dicom_anonymize import Pseudonyms
 from omnisyn.volumes.normalize import scale, scale_divisor
+from omnisyn.volumes.options import ReadOptions
 
 Scan = Callable[..., Path]
 
@@ -76,10 +79,13 @@ def test_the_header_follows_the_source_but_for_the_voxel_type(
 
 
 def test_volume_sidecar_preview_and_description_are_written(
-    echo: Synthesizer, scan: Scan, tmp_path: Path
+    echo: Synthesizer, scan: Scan, head: np.ndarray, tmp_path: Path
 ) -> None:
     sidecar = {"Simulated": True}
-    sources = [scan("case7_T1.nii.gz", sidecar=sidecar), scan("case7_T1c.nii.gz", sidecar=sidecar)]
+    sources = [
+        scan("case7_T1.nii.gz", sidecar=sidecar),
+        scan("case7_T1c.nii.gz", head**2, sidecar=sidecar),
+    ]
     truth = {"T2": scan("truth.nii.gz")}
     out = tmp_path / "out"
     names = tuple(without_folders(source) for source in sources)
@@ -257,3 +263,139 @@ def test_sources_on_other_grids_are_resampled_and_the_sidecar_says_so(
 def test_only_basenames_are_written_down() -> None:
     assert without_folders("/data/secret/T1.nii.gz") == "T1.nii.gz"
     assert without_folders("T1=/data/secret/x.nii.gz") == "T1=x.nii.gz"
+    assert without_folders("/data/who=Smith/T1.nii.gz") == "T1.nii.gz"
+    assert without_folders("t1=/data/who=Smith/a=b.nii.gz") == "T1=a=b.nii.gz"
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        {"match_source": True},
+        {"reading": ReadOptions(volume=2)},
+        {"model_asked_for": {"Precision": "bfloat16"}},
+    ],
+    ids=["scale", "volume", "precision"],
+)
+def test_a_result_of_another_request_is_not_taken_for_this_one(
+    echo: Synthesizer, tmp_path: Path, head: np.ndarray, more: dict[str, object]
+) -> None:
+    source = tmp_path / "T1.nii.gz"
+    nibabel.save(nibabel.Nifti1Image(np.stack([head, head**2], axis=3), np.eye(4)), source)
+    out = tmp_path / "out"
+    first = {"reading": ReadOptions(volume=1), "model_asked_for": {"Precision": "float32"}}
+    run(echo, [source], output=out, **first)
+
+    assert run(echo, [source], output=out, skip_existing=True, **first) == []
+    with pytest.raises(InputError, match="the output exists already"):
+        run(echo, [source], output=out, skip_existing=True, **{**first, **more})
+    assert run(echo, [source], output=out, skip_existing=True, overwrite=True, **{**first, **more})
+
+
+@pytest.mark.parametrize("role", ["source", "its sidecar", "truth"])
+def test_what_a_result_is_made_from_is_not_replaced_through_a_link(
+    echo: Synthesizer, scan: Scan, head: np.ndarray, tmp_path: Path, role: str
+) -> None:
+    source, truth = scan("T1.nii.gz", sidecar={"Simulated": True}), scan("T2.nii.gz", head**2)
+    made = scan("out/desc-synth_T2w.nii.gz", head + 1, sidecar={"Mine": True})
+    kept = {
+        "source": (source, made),
+        "its sidecar": (source.with_name("T1.json"), made.with_name("desc-synth_T2w.json")),
+        "truth": (truth, made),
+    }
+    link, target = kept[role]
+    link.unlink()
+    link.symlink_to(target)
+    before = target.read_bytes()
+
+    with pytest.raises(InputError, match="the output would replace a source"):
+        run(echo, [source], output=tmp_path / "out", overwrite=True, truth={"T2": truth})
+    assert target.read_bytes() == before
+
+
+def test_a_namesake_of_the_source_elsewhere_may_be_replaced(
+    echo: Synthesizer, scan: Scan, head: np.ndarray, tmp_path: Path
+) -> None:
+    source = scan("in/desc-synth_T2w.nii.gz", sidecar={"Contrast": "T1"})
+    scan("out/desc-synth_T2w.nii.gz", head + 1)
+
+    (output,) = run(echo, [source], output=tmp_path / "out", overwrite=True)
+
+    assert output.volume.is_file()
+
+
+def test_one_image_is_not_two_contrasts(echo: Synthesizer, scan: Scan, tmp_path: Path) -> None:
+    source = scan("a.nii.gz")
+
+    with pytest.raises(InputError, match="two contrasts are one and the same image"):
+        run(echo, [f"T1={source}", f"FLAIR={source}"], output=tmp_path / "out")
+
+
+def test_dicom_series_of_two_patients_never_meet(
+    echo: Synthesizer, dicom_series, tmp_path: Path
+) -> None:
+    first, second = dicom_series(shape=(4, 16, 20)), dicom_series(shape=(4, 16, 20))
+    for dataset in second.files:
+        dataset.PatientID = "secret-other"
+    sources = [
+        f"T2={first.save(tmp_path / 'a')}",
+        f"T1={second.save(tmp_path / 'b')}",
+    ]
+
+    with pytest.raises(InputError, match="the scans belong to several patients") as caught:
+        run(echo, sources, "FLAIR", output=tmp_path / "out")
+    assert "secret" not in str(caught.value)
+
+
+def test_several_frames_of_reference_are_told(
+    echo: Synthesizer, dicom_series, tmp_path: Path
+) -> None:
+    first, second = dicom_series(shape=(4, 16, 20)), dicom_series(shape=(4, 16, 20))
+    for index, dataset in enumerate(second.files):
+        second.set_pixels(dataset, second.pixels[index] + np.int16(7))
+    sources = [f"T2={first.save(tmp_path / 'a')}", f"T1={second.save(tmp_path / 'b')}"]
+
+    (output,) = run(echo, sources, "FLAIR", output=tmp_path / "out")
+
+    told = json.loads(output.volume.with_name("a_desc-synth_FLAIR.json").read_text())
+    assert "several frames of reference" in " ".join(told["Warnings"])
+
+
+def test_anonymous_output_is_told_apart_without_names(
+    echo: Synthesizer, dicom_series, tmp_path: Path
+) -> None:
+    for name in ("Smith_John", "Smith_Jane"):
+        series = dicom_series(shape=(4, 16, 20))
+        for dataset in series.files:
+            dataset.SeriesDescription = "SMITH AX T2 TSE"
+        (tmp_path / "all" / name).mkdir(parents=True)
+        series.save(tmp_path / "all" / name / "T2")
+        other = dicom_series("sagittal", shape=(4, 16, 20))
+        other.save(tmp_path / "all" / name / "T2", names=["a", "b", "c", "d"])
+    sources = [tmp_path / "all" / name / "T2" for name in ("Smith_John", "Smith_Jane")]
+    notes: list[str] = []
+    for source in sources:
+        request = Request(
+            targets=("T1",), output=tmp_path / "out", format="dicom", pseudonyms=Pseudonyms(),
+            overwrite=True, series=("7-1",),
+        )  # fmt: skip
+        run_batch(check_request([source], request), request, lambda: echo, note=notes.append)
+
+    said = " ".join(notes) + "".join(
+        path.read_text() for path in (tmp_path / "out").rglob("*.json")
+    )
+    assert "smith" not in said.lower()
+    assert "of 2 stacks in the folder this one: 7-1" in said
+
+
+def test_a_reader_that_has_gone_is_no_failing_patient(
+    echo: Synthesizer, scan: Scan, tmp_path: Path
+) -> None:
+    scan("all/a/T1.nii.gz")
+    scan("all/b/T1.nii.gz")
+    request = Request(targets=("T2",), output=tmp_path / "out")
+
+    def gone(_: str) -> None:
+        raise BrokenPipeError
+
+    with pytest.raises(BrokenPipeError):
+        run_batch(check_request([tmp_path / "all"], request), request, lambda: echo, result=gone)

@@ -11,7 +11,6 @@ from pathlib import Path
 
 import pytest
 
-PROGRAM = Path(__file__).with_name("victims.py")
 # The seconds that a thousand kills may take, whatever the machine.
 LIMIT = 6 * 3600
 
@@ -20,7 +19,8 @@ def kill(kind: str, folder: Path, kills: int) -> dict[str, int]:
     """The states that so many kills left, counted; fails if one was torn."""
     kills = int(os.environ.get("OMNISYN_KILLS", kills))
     finished = subprocess.run(
-        [sys.executable, str(PROGRAM), kind, str(folder), str(kills), "11"],
+        [sys.executable, "-m", "tests.kills.victims", kind, str(folder), str(kills), "11"],
+        cwd=Path(__file__).parents[2],
         env={**os.environ, "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"},
         capture_output=True,
         text=True,
@@ -35,7 +35,6 @@ def kill(kind: str, folder: Path, kills: int) -> dict[str, int]:
     return states
 
 
-@pytest.mark.parametrize("kind", ["writer", "directory"])
 def in_mid_write(states: dict[str, int]) -> int:
     """How many kills met an open file or a finished one; else they missed what matters."""
     telling = ("leftover", "between", "new")

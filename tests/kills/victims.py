@@ -1,6 +1,8 @@
 """Forks victims, kills them at random moments, and holds what they leave to be whole.
 
-python victims.py KIND FOLDER KILLS SEED      KIND: writer, directory, synthesize, training
+python -m tests.kills.victims KIND FOLDER KILLS SEED
+
+KIND is writer, directory, synthesize or training.
 
 A victim is a forked child that does its work again and again or once; the parent kills it with
 SIGKILL and then reads every file that is there. Prints one JSON object: how many kills landed while
@@ -9,7 +11,6 @@ the victim was at work, and in which states they left it. A torn state is an Ass
 
 import contextlib
 import hashlib
-import importlib.util
 import io
 import itertools
 import json
@@ -208,13 +209,10 @@ class Training:
     def __init__(self, folder: Path) -> None:
         import torch
 
+        from tests.training.stand_in import train
+
         torch.set_num_threads(1)
-        program = Path(__file__).parents[1] / "training" / "stand_in.py"
-        specification = importlib.util.spec_from_file_location("stand_in", program)
-        assert specification is not None
-        assert specification.loader is not None
-        self.module = importlib.util.module_from_spec(specification)
-        specification.loader.exec_module(self.module)
+        self.train = train
         self.folder, self.rounds = folder, 0
         self.whole = self.product(folder / "unbroken")
         assert self.whole
@@ -225,7 +223,7 @@ class Training:
 
     def product(self, out: Path) -> bytes:
         with contextlib.redirect_stderr(io.StringIO()):
-            self.module.train("pretrain", out)
+            self.train("pretrain", out)
         return b"".join(file.read_bytes() for file in sorted((out / "final").glob("*.safetensors")))
 
     def work(self) -> None:

@@ -2,7 +2,10 @@ import errno
 import hashlib
 import json
 import os
+import signal
 import stat
+import subprocess
+import sys
 
 import pytest
 
@@ -11,12 +14,15 @@ from omnisyn.volumes import atomic
 from omnisyn.volumes.atomic import (
     atomic_directory,
     atomic_file,
+    output_folder,
     remove_directory,
     sha256_file,
+    staged,
     write_bytes_atomic,
     write_json_atomic,
     write_text_atomic,
 )
+from omnisyn.volumes.locks import locked
 
 
 def failing(number):
@@ -271,7 +277,7 @@ def test_a_folder_is_gone_from_its_name_before_its_files_are_removed(tmp_path, m
     remove_directory(tmp_path / "step")
 
     (left,) = names(tmp_path)
-    assert left.startswith(".step.")
+    assert left.startswith(".")
     assert left.endswith(".partial")
 
 
@@ -286,3 +292,139 @@ def test_the_hash_is_that_of_the_bytes(tmp_path):
     assert sha256_file(path) == hashlib.sha256(b"omnisyn" * 100_000).hexdigest()
     with pytest.raises(ResourceError, match="gone: cannot read"):
         sha256_file(tmp_path / "gone")
+
+
+def test_files_that_belong_together_come_together_or_not_at_all(tmp_path):
+    def half_done():
+        with staged() as staging:
+            staging.file(tmp_path / "a").write(b"a")
+            (staging.folder(tmp_path / "b") / "c").write_text("c")
+            raise RuntimeError("midway")
+
+    with pytest.raises(RuntimeError, match="midway"):
+        half_done()
+    assert names(tmp_path) == []
+
+    with staged() as staging:
+        staging.file(tmp_path / "a").write(b"a")
+        (staging.folder(tmp_path / "b") / "c").write_text("c")
+        assert all(name.startswith(".") for name in names(tmp_path))
+    assert names(tmp_path) == ["a", "b"]
+
+
+def test_nothing_is_put_in_place_when_another_run_was_faster_in_one_of_the_places(tmp_path):
+    def overtaken():
+        with staged(overwrite=False) as staging:
+            staging.file(tmp_path / "a").write(b"slow")
+            staging.file(tmp_path / "b").write(b"slow")
+            (tmp_path / "b").write_text("fast")
+
+    with pytest.raises(InputError, match="b: the output exists already"):
+        overtaken()
+
+    assert names(tmp_path) == ["b"]
+    assert (tmp_path / "b").read_text() == "fast"
+
+
+@pytest.mark.parametrize("kind", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_between_two_renames_waits_for_the_last(tmp_path, monkeypatch, kind):
+    replace, heard = os.replace, []
+
+    def with_a_signal(*paths):
+        signal.raise_signal(kind)
+        replace(*paths)
+
+    before = signal.signal(kind, lambda *_: heard.append(names(tmp_path)))
+    try:
+        monkeypatch.setattr(atomic.os, "replace", with_a_signal)
+        with staged() as staging:
+            for name in ("a", "b"):
+                staging.file(tmp_path / name).write(b"x")
+    finally:
+        signal.signal(kind, before)
+
+    assert heard[0] == ["a", "b"]
+
+
+def test_two_runs_on_one_pair_of_files_never_mix_them(tmp_path):
+    program = (
+        "import sys\n"
+        "from pathlib import Path\n"
+        "from omnisyn.volumes.atomic import staged\n"
+        "folder, run = Path(sys.argv[1]), sys.argv[2].encode()\n"
+        "for number in range(150):\n"
+        "    with staged() as staging:\n"
+        "        for name in 'ab':\n"
+        "            staging.file(folder / name).write(run + b'%d' % number)\n"
+    )
+    runs = [
+        subprocess.Popen([sys.executable, "-c", program, str(tmp_path), run]) for run in ("x", "y")
+    ]
+    pairs = 0
+    while any(run.poll() is None for run in runs):
+        with locked(tmp_path):
+            if len(names(tmp_path)) >= 2 and (tmp_path / "b").exists():
+                pairs += 1
+                assert (tmp_path / "a").read_bytes() == (tmp_path / "b").read_bytes()
+
+    assert [run.wait() for run in runs] == [0, 0]
+    assert pairs > 0
+
+
+def test_of_two_runs_without_overwriting_one_is_refused(tmp_path):
+    program = (
+        "import sys\n"
+        "from pathlib import Path\n"
+        "from omnisyn.errors import InputError\n"
+        "from omnisyn.volumes.atomic import write_text_atomic\n"
+        "done = 0\n"
+        "for number in range(200):\n"
+        "    try:\n"
+        "        write_text_atomic(Path(sys.argv[1]) / str(number), 'x', overwrite=False)\n"
+        "        done += 1\n"
+        "    except InputError:\n"
+        "        pass\n"
+        "print(done)\n"
+    )
+    runs = [
+        subprocess.Popen([sys.executable, "-c", program, str(tmp_path)], stdout=subprocess.PIPE)
+        for _ in range(2)
+    ]
+
+    assert sum(int(run.communicate()[0]) for run in runs) == 200
+
+
+def test_a_name_may_be_as_long_as_the_system_takes(tmp_path):
+    name = "脑" * 78 + ".json"
+
+    write_text_atomic(tmp_path / name, "x")
+
+    assert names(tmp_path) == [name]
+
+
+def test_folders_made_for_an_output_go_when_nothing_came_into_them(tmp_path):
+    def fail(*others):
+        with output_folder(tmp_path / "a" / "b"):
+            for other in others:
+                other.write_text("somebody else's")
+            raise RuntimeError
+
+    with pytest.raises(RuntimeError):
+        fail()
+    assert names(tmp_path) == []
+
+    with pytest.raises(RuntimeError):
+        fail(tmp_path / "a" / "x")
+    assert names(tmp_path / "a") == ["x"]
+
+    with output_folder(tmp_path / "c" / "d"):
+        pass
+    assert (tmp_path / "c" / "d").is_dir()
+
+
+def test_an_output_folder_that_is_a_file_is_refused(tmp_path):
+    (tmp_path / "a").write_text("x")
+
+    for folder in (tmp_path / "a", tmp_path / "a" / "b"):
+        with pytest.raises(InputError, match="the output folder is a file"), output_folder(folder):
+            pass

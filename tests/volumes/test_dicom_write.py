@@ -15,6 +15,7 @@ from pydicom.uid import generate_uid
 from omnisyn.errors import InputError
 from omnisyn.geometry import Geometry
 from omnisyn.volumes import dicom_write
+from omnisyn.volumes.atomic import atomic_directory
 from omnisyn.volumes.dicom import list_stacks, read_dicom, read_stack
 from omnisyn.volumes.dicom_anonymize import Pseudonyms
 from omnisyn.volumes.dicom_frames import Frame
@@ -58,10 +59,14 @@ def synthetic(volume, seed=3):
     return np.asfortranarray(values, dtype=np.float32)
 
 
+def put(folder, *what, overwrite=False, **options):
+    """Write a series as `synthesize` does: into its place when it is whole."""
+    with atomic_directory(folder, overwrite=overwrite) as partial:
+        write_dicom_series(partial, *what, **options)
+
+
 def written(folder, volume, series=T2, **options):
-    write_dicom_series(
-        folder, synthetic(volume), volume.geometry, volume.headers, series, **options
-    )
+    put(folder, synthetic(volume), volume.geometry, volume.headers, series, **options)
     return [pydicom.dcmread(path) for path in sorted(folder.iterdir())]
 
 
@@ -242,7 +247,7 @@ def test_a_scale_other_than_one_is_kept_by_the_slope(source, tmp_path):
     volume = source()
     values = synthetic(volume) * np.float32(1234.5)
 
-    write_dicom_series(tmp_path / "out", values, volume.geometry, volume.headers, T2, scale=1234.5)
+    put(tmp_path / "out", values, volume.geometry, volume.headers, T2, scale=1234.5)
 
     np.testing.assert_allclose(
         read_dicom(tmp_path / "out").voxels, values, atol=0.5 * 1234.5 * STEP + 1e-3
@@ -261,13 +266,9 @@ def test_a_source_without_a_frame_of_reference_gets_one(source, tmp_path):
 def test_headers_of_another_place_are_refused_and_nothing_is_written(source, tmp_path):
     volume = source()
     with pytest.raises(ValueError, match="does not lie where its header says"):
-        write_dicom_series(
-            tmp_path / "out", synthetic(volume), volume.geometry, volume.headers[::-1], T2
-        )
+        put(tmp_path / "out", synthetic(volume), volume.geometry, volume.headers[::-1], T2)
     with pytest.raises(ValueError, match="3 headers for 4 slices"):
-        write_dicom_series(
-            tmp_path / "out", synthetic(volume), volume.geometry, volume.headers[:3], T2
-        )
+        put(tmp_path / "out", synthetic(volume), volume.geometry, volume.headers[:3], T2)
     assert not (tmp_path / "out").exists()
 
 
@@ -278,7 +279,7 @@ def test_values_that_cannot_be_stored_are_refused(source, tmp_path, value):
     values[0, 0, 0] = value
 
     with pytest.raises(ValueError, match=r"finite values from 0 on|above what int16"):
-        write_dicom_series(tmp_path / "out", values, volume.geometry, volume.headers, T2)
+        put(tmp_path / "out", values, volume.geometry, volume.headers, T2)
 
 
 def test_an_existing_series_is_replaced_only_on_request(source, tmp_path):
@@ -366,9 +367,73 @@ def test_a_frame_of_an_enhanced_file_is_referred_to_by_its_number(source, tmp_pa
         headers.append(Frame(header.file, number, header.groups))
         headers[-1].classic.SOPInstanceUID = uid
 
-    write_dicom_series(tmp_path / "out", synthetic(volume), volume.geometry, headers, T2)
+    put(tmp_path / "out", synthetic(volume), volume.geometry, headers, T2)
 
     for number, path in enumerate(sorted((tmp_path / "out").iterdir()), start=1):
         reference = pydicom.dcmread(path).SourceImageSequence[0]
         assert reference.ReferencedFrameNumber == number
         assert reference.ReferencedSOPInstanceUID == uid
+
+
+@pytest.mark.parametrize(
+    "keyword", ["SOPClassUID", "SOPInstanceUID", "SeriesInstanceUID", "StudyInstanceUID"]
+)
+@pytest.mark.parametrize("change", ["absent", "empty", "of another kind"])
+def test_a_source_that_cannot_be_referred_to_is_refused(source, tmp_path, keyword, change):
+    def spoil(dataset):
+        if change == "empty":
+            setattr(dataset, keyword, "")
+            return
+        delattr(dataset, keyword)
+        if change == "of another kind":
+            dataset.add_new(keyword, "SQ", [pydicom.Dataset()])
+
+    volume = source()
+    for header in volume.headers:
+        spoil(header.file.dataset)
+
+    with pytest.raises(InputError, match=f"it has no {keyword}"):
+        written(tmp_path / "out", volume)
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("keyword", ["PatientName", "PatientID", "FrameOfReferenceUID"])
+def test_elements_of_another_kind_than_the_standards_stay_behind(source, tmp_path, keyword):
+    volume = source()
+    for header in volume.headers:
+        delattr(header.file.dataset, keyword)
+        header.file.dataset.add_new(keyword, "SQ", [pydicom.Dataset()])
+
+    for pseudonyms in (None, Pseudonyms()):
+        image = written(tmp_path / "out", volume, pseudonyms=pseudonyms, overwrite=True)[0]
+        assert image[keyword].VR in ("PN", "LO", "UI")
+        assert bool(image.get(keyword)) == (pseudonyms is not None or keyword[0] == "F")
+
+
+def test_values_that_bend_the_standard_are_shown_to_nobody(source, tmp_path, recwarn):
+    volume = source(change=lambda dataset: setattr(dataset, "StudyID", "st-secret"))
+    for header in volume.headers:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            header.file.dataset.StudyInstanceUID = "secretstudy"
+
+    written(tmp_path / "out", volume)
+
+    assert [str(told.message) for told in recwarn] == []
+
+
+@pytest.mark.skipif(not SHARED.is_dir(), reason="the shared DICOM series are not here")
+def test_an_image_made_from_a_lossy_one_says_so(tmp_path):
+    volume = read_dicom(SHARED / "dicom2nifti/generic/compressed_jpeg/001")
+    syntax = volume.headers[0].file.transfer_syntax
+
+    written(tmp_path / "out", volume)
+
+    lossy = syntax in dicom_write._LOSSY_SYNTAXES
+    assert pydicom.dcmread(tmp_path / "out/0001.dcm").LossyImageCompression == f"0{int(lossy)}"
+
+
+def test_the_flag_of_a_lossy_source_is_kept(source, tmp_path):
+    volume = source(change=lambda dataset: setattr(dataset, "LossyImageCompression", "01"))
+
+    assert {image.LossyImageCompression for image in written(tmp_path / "out", volume)} == {"01"}

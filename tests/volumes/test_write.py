@@ -1,3 +1,4 @@
+import contextlib
 import dataclasses
 import hashlib
 import itertools
@@ -12,9 +13,10 @@ import SimpleITK
 from omnisyn.errors import InputError, ResourceError, UsageError
 from omnisyn.geometry import Geometry
 from omnisyn.volumes import atomic
+from omnisyn.volumes.nifti import read_nifti
 from omnisyn.volumes.read import read_volume
 from omnisyn.volumes.volume import Provenance, Volume
-from omnisyn.volumes.write import sidecar_path, write_volume
+from omnisyn.volumes.write import finished, sidecar_path, write_volume
 
 ORDERS = [
     (axes, signs)
@@ -211,13 +213,22 @@ def test_a_missing_folder_is_a_fault_that_leaves_nothing(tmp_path, grey_voxels):
     assert names(tmp_path) == []
 
 
-@pytest.mark.parametrize("step", ["fsync", "replace"])
-@pytest.mark.parametrize("call", [1, 2])
-def test_a_full_disk_at_any_step_leaves_no_half_file(
-    tmp_path, grey_voxels, monkeypatch, step, call
+@pytest.mark.parametrize(
+    ("step", "call", "volume", "sidecar"),
+    [
+        ("fsync", 1, "old", "old"),
+        ("fsync", 2, "old", "old"),
+        # The third sync is that of the folder, which may fail without harm.
+        ("fsync", 3, "new", "new"),
+        ("replace", 1, "old", "old"),
+        # Both are whole, and the hash in the old sidecar shows that they are not each other's.
+        ("replace", 2, "new", "old"),
+    ],
+)
+def test_a_fault_at_any_step_leaves_no_half_file(
+    tmp_path, grey_voxels, monkeypatch, step, call, volume, sidecar
 ):
-    path = write_volume(tmp_path / "x.nii.gz", grey_voxels, GEOMETRY, sidecar={"run": 1})
-    old, old_side = path.read_bytes(), (tmp_path / "x.json").read_bytes()
+    path = write_volume(tmp_path / "x.nii.gz", grey_voxels, GEOMETRY, sidecar={"run": "old"})
     real, calls = getattr(os, step), itertools.count(1)
 
     def fail_once(*arguments):
@@ -226,25 +237,16 @@ def test_a_full_disk_at_any_step_leaves_no_half_file(
         return real(*arguments)
 
     monkeypatch.setattr(atomic.os, step, fail_once)
-    if (step, call) == ("fsync", 2):
-        # The second sync is that of the folder, which may fail without harm.
-        write_volume(path, grey_voxels + 1, GEOMETRY, sidecar={"run": 2}, overwrite=True)
-    else:
-        with pytest.raises(ResourceError, match="the disk is full"):
-            write_volume(path, grey_voxels + 1, GEOMETRY, sidecar={"run": 2}, overwrite=True)
+    fails = contextlib.nullcontext()
+    if sidecar == "old":
+        fails = pytest.raises(ResourceError, match="the disk is full")
+    with fails:
+        write_volume(path, grey_voxels + 1, GEOMETRY, sidecar={"run": "new"}, overwrite=True)
 
     assert names(tmp_path) == ["x.json", "x.nii.gz"]
-    side = json.loads((tmp_path / "x.json").read_text())
-    is_old = path.read_bytes() == old
-    np.testing.assert_array_equal(read_volume(path).voxels, grey_voxels + (not is_old))
-    if call == 1:
-        assert is_old
-        assert (tmp_path / "x.json").read_bytes() == old_side
-    elif step == "replace":
-        # The volume is in place and its sidecar is not: the old sidecar's hash gives it away.
-        assert side["VolumeSHA256"] != hashlib.sha256(path.read_bytes()).hexdigest()
-    else:
-        assert side["run"] == 2
+    assert json.loads((tmp_path / "x.json").read_text())["run"] == sidecar
+    np.testing.assert_array_equal(read_nifti(path).voxels, grey_voxels + (volume == "new"))
+    assert (finished(path) is not None) == (volume == sidecar)
 
 
 def test_provenance_of_a_written_volume_is_its_own(tmp_path, grey_voxels):

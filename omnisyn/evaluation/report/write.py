@@ -13,7 +13,7 @@ from omnisyn.evaluation.report.summary import summarize_evaluation
 from omnisyn.evaluation.report.tables import patients_tsv, summary_json
 from omnisyn.evaluation.report.text import summary_text
 from omnisyn.evaluation.results import Evaluation
-from omnisyn.volumes.atomic import refuse_existing, write_json_atomic, write_text_atomic
+from omnisyn.volumes.atomic import json_bytes, staged
 
 TSV_FILE, JSON_FILE, HTML_FILE = "patients.tsv", "summary.json", "report.html"
 
@@ -44,7 +44,7 @@ def write_report(
     *,
     overwrite: bool = False,
 ) -> Report:
-    """Write the three files, the page last.
+    """Write the three files: all of them, or none.
 
     Args:
         evaluation: what was found.
@@ -57,12 +57,11 @@ def write_report(
         ResourceError: the disk is full, read-only or gone.
     """
     patients, machine, page = (directory / name for name in (TSV_FILE, JSON_FILE, HTML_FILE))
-    for file in (patients, machine, page):
-        refuse_existing(file, overwrite=overwrite)
     by_site, means = summarize_evaluation(evaluation, generator)
     summary = summary_json(evaluation, by_site, means)
     html = report_html(evaluation, by_site, means)
-    write_text_atomic(patients, patients_tsv(evaluation), overwrite=overwrite)
-    write_json_atomic(machine, summary, overwrite=overwrite)
-    write_text_atomic(page, html, overwrite=overwrite)
+    with staged(overwrite=overwrite) as staging:
+        staging.file(patients).write(patients_tsv(evaluation).encode())
+        staging.file(machine).write(json_bytes(summary))
+        staging.file(page).write(html.encode())
     return Report(patients, machine, page, summary, summary_text([*by_site, *means]))

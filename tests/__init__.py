@@ -1,0 +1,1 @@
+"""The tests; each file is named like the module that it tests."""
