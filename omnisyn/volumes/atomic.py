@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any, BinaryIO, NoReturn
 
 from omnisyn.errors import InputError, OmnisynError, ResourceError
+from omnisyn.paths import open_regular
 
 _DISK_FAULTS = {
     errno.ENOSPC: ("the disk is full", "free some space or choose another output folder"),
@@ -242,7 +243,7 @@ def sha256_file(path: str | Path) -> str:
     """
     path = Path(path)
     try:
-        with path.open("rb") as file:
+        with open_regular(path) as file:
             return hashlib.file_digest(file, "sha256").hexdigest()
     except OSError as error:
         _raise_resource_error("cannot read", path, error)
