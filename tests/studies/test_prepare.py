@@ -2,6 +2,7 @@
 
 import gzip
 import json
+import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -82,6 +83,18 @@ def test_contrasts_on_two_grids_stop_it_and_leave_nothing(
     with pytest.raises(
         InputError, match=r"FLAIR of patient case2.*registration.*resample the contrasts"
     ):
+        prepare(source, tmp_path / "root" / "clinic")
+    assert list((tmp_path / "root").iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("put", "reason"), [(os.mkfifo, "a pipe"), (lambda p: p.symlink_to("gone"), "leads nowhere")]
+)
+def test_what_has_the_name_of_a_contrast_and_is_no_file_stops_it(
+    source: Path, tmp_path: Path, put: Callable[[Path], None], reason: str
+):
+    put(source / "case2" / "FLAIR.nii.gz")
+    with pytest.raises(InputError, match=rf"FLAIR\.nii\.gz: .*{reason}"):
         prepare(source, tmp_path / "root" / "clinic")
     assert list((tmp_path / "root").iterdir()) == []
 
