@@ -7,6 +7,7 @@ visits of a patient, a flat folder of BIDS names, and the folder of a single pat
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -140,9 +141,10 @@ def require_folder(source: Path) -> None:
     Raises:
         InputError: see above.
     """
-    if not source.is_dir():
+    # Unlike Path.is_dir, this takes any name, however long.
+    if not os.path.isdir(source):
         raise InputError(
-            "the source is no folder" if source.exists() else "there is no such folder",
+            "the source is no folder" if os.path.lexists(source) else "there is no such folder",
             where=name_of(source),
             remedy="give a folder of patients or a site",
         )
