@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from omnisyn.contrasts import NAMES
 from omnisyn.errors import InputError, reason_of
 from omnisyn.listeners import Progress, unwatched
-from omnisyn.paths import open_regular
+from omnisyn.paths import name_of, open_regular
 from omnisyn.settings import Settings, parse
 from omnisyn.studies.site import Patient, Site
 from omnisyn.volumes.atomic import (
@@ -244,5 +244,5 @@ def _unusable(site: Site, what: str, why: str) -> InputError:
     return InputError(
         f"the slice cache of site {site.name} {what}",
         why=why,
-        remedy=f"run: omnisyn prepare ROOT/{site.path.name}",
+        remedy=f"run: omnisyn prepare ROOT/{name_of(site.path)}",
     )

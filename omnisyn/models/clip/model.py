@@ -19,6 +19,7 @@ from omnisyn.models.clip.text_image import (
 )
 from omnisyn.models.clip.vocabulary import CONTEXT_LENGTH, VOCABULARY_SIZE
 from omnisyn.models.hub import PREFIX, fetch_from_hub, is_hub_address
+from omnisyn.paths import name_of
 from omnisyn.volumes.atomic import sha256_file
 
 __all__ = ["SMALL", "ClipSettings", "TextImageModel", "build_clip"]
@@ -138,7 +139,7 @@ def _shape_in(folder: Path) -> ClipShape:
     except (OSError, ValueError, RecursionError, KeyError, TypeError) as error:
         raise ModelError(
             f"the folder has no valid {_CONFIGURATION}",
-            where=folder.name,
+            where=name_of(folder),
             why=f"{type(error).__name__}: {reason_of(error)}",
             remedy="give a folder or a hub model in open_clip's layout",
         ) from error
