@@ -123,6 +123,10 @@ def _known(fault: Exception) -> OmnisynError | None:
         return fault
     if isinstance(fault, typer.TyperException):
         return UsageError(fault.format_message().rstrip("."), remedy="see omnisyn COMMAND --help")
+    if isinstance(fault, UnicodeEncodeError):
+        return InputError(
+            "a name or a text holds bytes that are not UTF-8", remedy="rename the file or folder"
+        )
     # torch's class cannot be named without importing torch; its name is part of its interface.
     if isinstance(fault, MemoryError) or type(fault).__name__ == "OutOfMemoryError":
         return ResourceError(

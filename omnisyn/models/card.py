@@ -78,12 +78,7 @@ def read_card(path: Path) -> WeightCard:
             remedy="weights come as NAME.safetensors with NAME.json beside; copy both",
         ) from None
     except (OSError, ValueError, RecursionError) as error:
-        raise ModelError(
-            "the card cannot be read",
-            where=path.name,
-            why=reason_of(error),
-            remedy="copy or fetch it again",
-        ) from error
+        raise _unreadable(path, error) from error
     if not isinstance(content, dict):
         raise ModelError(
             "this is no card of weights",
@@ -91,6 +86,20 @@ def read_card(path: Path) -> WeightCard:
             remedy="copy or fetch file and card again",
         )
     try:
-        return parse(WeightCard, content, where=path.name)
+        card = parse(WeightCard, content, where=path.name)
+        # What can be read may still be nested too deeply to be shown.
+        card.model_dump(mode="json")
     except InputError as error:
         raise ModelError(error.what, where=path.name, why=error.why, remedy=error.remedy) from error
+    except ValueError as error:
+        raise _unreadable(path, error) from error
+    return card
+
+
+def _unreadable(path: Path, error: Exception) -> ModelError:
+    return ModelError(
+        "the card cannot be read",
+        where=path.name,
+        why=reason_of(error),
+        remedy="copy or fetch it again",
+    )

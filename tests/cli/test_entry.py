@@ -53,6 +53,7 @@ def error_line(text: str) -> str:
         (PermissionError(errno.EACCES, "Permission denied", "/data/secret/out.nii.gz"), 5),
         (ConnectionResetError("reset"), 5),
         (OSError(errno.ENAMETOOLONG, "File name too long", "/data/secret/out.nii.gz"), 3),
+        (UnicodeEncodeError("utf-8", "secret\udcfc", 6, 7, "surrogates not allowed"), 3),
         (KeyboardInterrupt(), 130),
         (ZeroDivisionError("a fault of ours"), 1),
     ],

@@ -224,6 +224,11 @@ def test_card_too_deep_or_with_a_number_too_long_is_refused(saved: Path, content
     saved.with_suffix(".json").write_text(content)
     with pytest.raises(ModelError, match=r"^tiny\.json: the card cannot be read"):
         load_weights(saved)
+    deep = json.loads('{"a":' * 900 + "1" + "}" * 900)
+    save_weights(saved, build_generator(NARROW), DESCRIPTION)
+    change_card(saved, figures=deep)
+    with pytest.raises(ModelError, match=r"^tiny\.json: the card cannot be read"):
+        load_card(saved)
 
 
 def test_pipes_and_folders_in_the_place_of_files_are_refused(saved: Path) -> None:
