@@ -132,6 +132,11 @@ def contrast(name: str) -> Contrast:
     )
 
 
+def is_contrast(word: str) -> bool:
+    """Whether a word is nothing but the name or an alias of a contrast."""
+    return _SEPARATORS.sub("", word).lower() in _BY_ALIAS
+
+
 def guess_contrast(text: str) -> Contrast | None:
     """The contrast that a file name or a series description speaks of, or None.
 

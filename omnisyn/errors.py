@@ -4,6 +4,11 @@ Each class carries the exit code that the command line ends with. Whatever is no
 :class:`OmnisynError` is a fault of ours and ends with 1.
 """
 
+import re
+
+# Greedy, because folders may have spaces: rather a word too few than the name of a folder.
+_FOLDERS = re.compile(r"(?<![\w.])(?:~|[A-Za-z]:)?[/\\](?:[^/\\]*[/\\])*")
+
 
 class OmnisynError(Exception):
     """A refusal that a user can act on; its text is one line.
@@ -68,3 +73,11 @@ class PartialFailure(OmnisynError):
     """Some of several cases failed; the others are done."""
 
     exit_code = 6
+
+
+def reason_of(fault: BaseException) -> str:
+    """What an exception of any library says: one line, without the folders of this machine."""
+    if isinstance(fault, OSError) and fault.strerror:
+        return fault.strerror
+    lines = str(fault).split("\n", 1)
+    return _FOLDERS.sub("", lines[0].strip()) or type(fault).__name__

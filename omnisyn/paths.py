@@ -1,7 +1,31 @@
-"""Where omnisyn keeps and looks for things: the cache folder and the data root."""
+"""Where omnisyn keeps and looks for things, what a place is called, and how a file is opened."""
 
+import errno
 import os
+import stat
+from io import BufferedReader
 from pathlib import Path
+
+
+def named(path: Path) -> Path:
+    """The same place by a path that ends in a name, which `.` and `..` do not."""
+    return path.resolve() if path.name in ("", "..") else path
+
+
+def name_of(path: Path) -> str:
+    """What a file or folder is called in messages: its name, and never its path."""
+    return named(path).name or os.sep
+
+
+def open_regular(path: Path) -> BufferedReader:
+    """Open a regular file for reading; to open a pipe might take for ever.
+
+    Raises:
+        OSError: it cannot be opened, or is a folder, a pipe or a device.
+    """
+    if not stat.S_ISREG(path.stat().st_mode):
+        raise OSError(errno.EINVAL, "not a regular file", str(path))
+    return path.open("rb")
 
 
 def chosen_cache(override: Path | None = None) -> Path | None:

@@ -13,6 +13,7 @@ import tomli_w
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from omnisyn.errors import InputError
+from omnisyn.paths import open_regular
 
 
 class Settings(BaseModel):
@@ -54,11 +55,11 @@ def load_toml(path: Path, model: type[SettingsType]) -> SettingsType:
         InputError: the file is missing, is not TOML, or does not fit.
     """
     try:
-        with path.open("rb") as file:
+        with open_regular(path) as file:
             mapping = tomllib.load(file)
     except OSError as error:
         raise InputError("cannot be read", where=path.name, why=error.strerror) from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except (ValueError, RecursionError) as error:
         raise InputError("is not valid TOML", where=path.name, why=str(error)) from None
     return parse(model, mapping, where=path.name)
 

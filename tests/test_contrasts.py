@@ -1,6 +1,13 @@
 import pytest
 
-from omnisyn.contrasts import CONTRASTS, NAMES, contrast, direction_name, guess_contrast
+from omnisyn.contrasts import (
+    CONTRASTS,
+    NAMES,
+    contrast,
+    direction_name,
+    guess_contrast,
+    is_contrast,
+)
 from omnisyn.errors import UsageError
 
 
@@ -91,3 +98,8 @@ def test_all_twelve_sentences_differ():
 def test_a_direction_names_its_sources_and_target():
     assert direction_name(["T1"], "T2") == "T1→T2"
     assert direction_name(["T1", "T2"], "T1c") == "T1+T2→T1c"
+
+
+def test_a_word_is_a_contrast_only_as_a_whole():
+    assert all(map(is_contrast, ("T1w", "ce_T1w", "flair")))
+    assert not any(map(is_contrast, ("", "T1 head", "case7_T1", "T7")))

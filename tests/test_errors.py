@@ -7,6 +7,7 @@ from omnisyn.errors import (
     PartialFailure,
     ResourceError,
     UsageError,
+    reason_of,
 )
 
 
@@ -41,3 +42,20 @@ def test_a_reason_of_several_lines_becomes_one_line():
 def test_each_class_carries_its_documented_exit_code(kind, code):
     assert kind("x").exit_code == code
     assert isinstance(kind("x"), OmnisynError)
+
+
+@pytest.mark.parametrize(
+    ("fault", "reason"),
+    [
+        (FileNotFoundError(2, "No such file or directory", "/home/x/a.nii"), "No such file or dir"),
+        (ValueError("cannot read '/home/John Doe/a.nii'\nTraceback: /usr/lib/b.py"), "'a.nii'"),
+        (ValueError(r"no C:\Users\John Doe\a.nii here"), "no a.nii here"),
+        (ValueError("2/3 of it, and/or more"), "2/3 of it, and/or more"),
+        (ZeroDivisionError(), "ZeroDivisionError"),
+    ],
+)
+def test_a_reason_is_one_line_without_folders(fault: Exception, reason: str):
+    said = reason_of(fault)
+    assert reason in said
+    assert "\n" not in said
+    assert not {"home", "John", "usr"} & set(said.replace("/", " ").replace("\\", " ").split())

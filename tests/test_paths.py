@@ -1,8 +1,9 @@
+import os
 from pathlib import Path
 
 import pytest
 
-from omnisyn.paths import cache_dir, chosen_cache, data_root
+from omnisyn.paths import cache_dir, chosen_cache, data_root, name_of, named, open_regular
 
 
 @pytest.fixture(autouse=True)
@@ -41,3 +42,27 @@ def test_without_argument_and_variable_there_is_no_data_root(
     monkeypatch.setenv("OMNISYN_DATA", "data")
     assert data_root() == Path("data")
     assert data_root(Path("given")) == Path("given")
+
+
+def test_a_place_is_called_by_its_name_however_it_is_given(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "outer" / "inner").mkdir(parents=True)
+    monkeypatch.chdir(tmp_path / "outer" / "inner")
+    assert [name_of(Path(text)) for text in (".", "..", "../..", "/", "/a/b.nii.gz")] == [
+        "inner", "outer", tmp_path.name, "/", "b.nii.gz",
+    ]  # fmt: skip
+    assert named(Path("..")).samefile("..")
+    assert named(Path("a/b")) == Path("a/b")
+
+
+def test_only_a_regular_file_is_opened(tmp_path: Path) -> None:
+    (tmp_path / "file").write_bytes(b"content")
+    with open_regular(tmp_path / "file") as file:
+        assert file.read() == b"content"
+    os.mkfifo(tmp_path / "pipe")
+    for name in ("pipe", "."):
+        with pytest.raises(OSError, match="not a regular file"):
+            open_regular(tmp_path / name)
+    with pytest.raises(FileNotFoundError):
+        open_regular(tmp_path / "gone")

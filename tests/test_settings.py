@@ -1,3 +1,4 @@
+import os
 from pathlib import Path
 
 import pytest
@@ -55,3 +56,14 @@ def test_settings_cannot_be_changed() -> None:
     scanner = Scanner(vendor="A")
     with pytest.raises(ValidationError, match="frozen"):
         scanner.vendor = "B"  # type: ignore[misc]
+
+
+def test_a_file_that_is_a_pipe_or_too_deep_is_refused(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe.toml")
+    with pytest.raises(InputError, match=r"pipe\.toml: cannot be read \(not a regular file"):
+        load_toml(tmp_path / "pipe.toml", Scanner)
+    path = tmp_path / "scanner.toml"
+    for content in ("vendor = " + "[" * 50000 + "]" * 50000, "vendor = " + "9" * 5000):
+        path.write_text(content)
+        with pytest.raises(InputError, match=r"scanner\.toml: is not valid TOML"):
+            load_toml(path, Scanner)

@@ -73,5 +73,5 @@ def align(
         note=console.note,
     )
     if run.table:
-        console.result(run.table)
+        console.table(run.table)
     console.result(str(run.folder))

@@ -1,14 +1,24 @@
-"""What a command says: results to stdout; notes, warnings and progress to stderr."""
+"""What a command says: results to stdout; notes, warnings and progress to stderr.
+
+Names and headers of files are other people's words: whatever in them could move a cursor, colour a
+terminal or begin a line of its own is left out before a line is written.
+"""
 
 from __future__ import annotations
 
 import json
 import sys
+import unicodedata
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, TextIO
 
 from omnisyn.listeners import Progress, unwatched
+
+READER_GONE = 141
+"""Exit code when whoever read our output has left: 128 + SIGPIPE, as shells count it."""
+
+_INVISIBLE = {"Cc", "Cf"}  # controls, and formats such as those that turn the reading direction
 
 
 class Console:
@@ -22,16 +32,21 @@ class Console:
 
     def result(self, text: str) -> None:
         """A line that the command was asked for."""
-        print(text, file=sys.stdout, flush=True)
+        _say(_printable(" ".join(text.splitlines())), sys.stdout)
+
+    def table(self, text: str) -> None:
+        """Several such lines."""
+        for line in text.split("\n"):
+            self.result(line)
 
     def json(self, value: Mapping[str, Any] | Sequence[Any]) -> None:
-        """The same, for machines; NaN and infinity never appear in it."""
-        self.result(json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False))
+        """The same, for machines: ASCII, without NaN or infinity."""
+        _say(json.dumps(value, indent=2, allow_nan=False), sys.stdout)
 
     def note(self, text: str) -> None:
         """Something worth knowing that is not the result; silenced by `-q`."""
         if self.verbosity >= 0:
-            print(_one_line(text), file=sys.stderr, flush=True)
+            _say(_one_line(text), sys.stderr)
 
     def detail(self, text: str) -> None:
         """A note for `-v`."""
@@ -40,7 +55,7 @@ class Console:
 
     def error(self, text: str) -> None:
         """The one line that says what went wrong; `-q` does not silence it."""
-        print(f"omnisyn: {_one_line(text)}", file=sys.stderr, flush=True)
+        _say(f"omnisyn: {_one_line(text)}", sys.stderr)
 
     def warning(
         self,
@@ -71,7 +86,7 @@ class Console:
         from rich.progress import Progress as RichProgress
 
         columns = (
-            TextColumn("{task.description}"),
+            TextColumn("{task.description}", markup=False),
             BarColumn(),
             MofNCompleteColumn(),
             TimeRemainingColumn(),
@@ -87,10 +102,22 @@ class Console:
             task = bars.add_task("", total=None)
 
             def advance(done: int, total: int, what: str) -> None:
-                bars.update(task, completed=done, total=total, description=what)
+                bars.update(task, completed=done, total=total, description=_one_line(what))
 
             yield advance
 
 
 def _one_line(text: str) -> str:
-    return " ".join(text.split())
+    return _printable(" ".join(text.split()))
+
+
+def _printable(text: str) -> str:
+    return "".join(letter for letter in text if unicodedata.category(letter) not in _INVISIBLE)
+
+
+def _say(text: str, stream: TextIO) -> None:
+    try:
+        print(text, file=stream, flush=True)
+    except BrokenPipeError:
+        # No Exception, which a batch would take for the fault of one patient and go on.
+        raise SystemExit(READER_GONE) from None

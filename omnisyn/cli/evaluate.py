@@ -88,7 +88,7 @@ def evaluate(
     if json:
         console.json(report.summary)
     else:
-        console.result(report.table)
+        console.table(report.table)
         console.result(str(report.page))
     failures = evaluated.evaluation.failures
     for failure in failures:

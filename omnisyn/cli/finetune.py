@@ -67,5 +67,5 @@ def finetune(
         note=console.note,
     )
     if run.table:
-        console.result(run.table)
+        console.table(run.table)
     console.result(str(run.folder))

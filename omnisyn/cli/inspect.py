@@ -11,11 +11,14 @@ import typer
 from omnisyn import api
 from omnisyn.cli.options import Json, Quiet, Verbose, application, console_of
 from omnisyn.errors import InputError
+from omnisyn.paths import name_of
 
 if TYPE_CHECKING:
     from omnisyn.volumes.inspection import Inspected
 
 app = application()
+
+_FORMATS = {"nifti": "NIfTI", "dicom": "DICOM", "folder": "folder"}
 
 
 @app.command()
@@ -41,7 +44,7 @@ def inspect(
     if refused:
         raise InputError(
             f"{len(refused)} of {len(found)} volumes would be refused",
-            where=path.name or path.resolve().name,
+            where=name_of(path),
             remedy="the lines above say why",
         )
 
@@ -50,7 +53,7 @@ def _lines(entry: Inspected) -> list[str]:
     title = f"{entry.name} series {entry.series}" if entry.series else entry.name
     if entry.description:
         title += f" ({entry.description})"
-    lines = [f"{title}: {'DICOM' if entry.format == 'dicom' else 'NIfTI'}"]
+    lines = [f"{title}: {_FORMATS[entry.format]}"]
     if entry.shape and entry.spacing:
         shown = f"{entry.contrast}, confidence {entry.confidence:.0%}" if entry.contrast else "?"
         lines += [

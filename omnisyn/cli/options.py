@@ -13,7 +13,8 @@ from typing import Annotated, Any
 import typer
 
 from omnisyn.cli.console import Console
-from omnisyn.errors import InputError
+from omnisyn.errors import InputError, reason_of
+from omnisyn.paths import name_of, open_regular
 
 HELP_NAMES = {"help_option_names": ["-h", "--help"]}
 
@@ -39,31 +40,58 @@ def _take_defaults_from(ctx: typer.Context, path: Path | None) -> Path | None:
     import tomllib
 
     try:
-        table = tomllib.loads(path.read_text(encoding="utf-8"))
+        with open_regular(path) as file:
+            table = tomllib.load(file)
     except OSError as fault:
         raise InputError(
             "cannot read the config file",
-            where=path.name,
+            where=name_of(path),
             why=fault.strerror,
             remedy="check --config",
         ) from fault
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as fault:
+    except (ValueError, RecursionError) as fault:
         raise InputError(
-            "the config file is not TOML", where=path.name, why=str(fault), remedy="mend it"
+            "the config file is not TOML", where=path.name, why=reason_of(fault), remedy="mend it"
         ) from fault
     parameters = {name: p for p in ctx.command.params for name in _spellings(p)}
+    del parameters["config"]
     defaults: dict[str, Any] = {}
     for key, value in table.items():
-        if key not in parameters or key == "config":
+        if key == "config":
+            raise InputError(
+                "a config file cannot name another one", where=path.name, remedy="take it out"
+            )
+        if key not in parameters:
             near = get_close_matches(key, parameters, n=1)
             raise InputError(
                 f"unknown key '{key}'",
                 where=path.name,
                 remedy=f"did you mean '{near[0]}'?" if near else "the keys are the option names",
             )
+        why = _misfit(ctx, parameters[key], value)
+        if why:
+            raise InputError(f"the value of '{key}' does not fit", where=path.name, why=why)
         defaults[str(parameters[key].name)] = value
     ctx.default_map = defaults
     return path
+
+
+def _misfit(ctx: typer.Context, parameter: Any, value: Any) -> str | None:
+    """What is wrong with an entry of a config file as the value of an option."""
+    if parameter.multiple != isinstance(value, list):
+        return "it takes a list" if parameter.multiple else "it takes no list"
+    try:
+        taken = parameter.process_value(ctx, value)
+    except typer.TyperException as fault:
+        return reason_of(fault).rstrip(".")
+    given, taken = (value, taken) if parameter.multiple else ([value], [taken])
+    for each, became in zip(given, taken, strict=True):
+        if each == "":
+            return "it is empty"
+        # Typer makes a text of anything.
+        if isinstance(became, str) and not isinstance(each, str):
+            return f"it takes a text, not {each!r}"
+    return None
 
 
 def _spellings(parameter: Any) -> list[str]:

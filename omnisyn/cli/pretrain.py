@@ -67,5 +67,5 @@ def pretrain(
         note=console.note,
     )
     if run.table:
-        console.result(run.table)
+        console.table(run.table)
     console.result(str(run.folder))

@@ -22,6 +22,7 @@ from omnisyn.cli.options import (
     console_of,
 )
 from omnisyn.errors import UsageError
+from omnisyn.paths import name_of
 
 app = application()
 
@@ -167,5 +168,7 @@ def synthesize(
 def _truth(item: str) -> tuple[str, Path]:
     name, separator, path = item.partition("=")
     if not (name and separator and path):
-        raise UsageError(f"--truth {item} lacks its contrast", remedy="write --truth T2=PATH")
+        raise UsageError(
+            f"--truth {name_of(Path(item))} lacks its contrast", remedy="write --truth T2=PATH"
+        )
     return name, Path(path)

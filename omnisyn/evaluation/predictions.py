@@ -23,6 +23,7 @@ from numpy.typing import NDArray
 from omnisyn.contrasts import NAMES, contrast, guess_contrast
 from omnisyn.errors import InputError, UsageError
 from omnisyn.evaluation.results import Direction
+from omnisyn.paths import name_of
 from omnisyn.studies.patient import Patient
 from omnisyn.studies.study import Study
 from omnisyn.volumes.read import read_sidecar, read_volume
@@ -48,7 +49,7 @@ class PredictionFolder:
         if not directory.is_dir():
             raise InputError(
                 "the folder of predictions does not exist",
-                where=directory.name,
+                where=name_of(directory),
                 remedy="check --predictions",
             )
         self.directory = directory
@@ -100,7 +101,7 @@ class PredictionFolder:
         if not held:
             raise InputError(
                 f"no prediction for a patient of site {site}",
-                where=self.directory.name,
+                where=name_of(self.directory),
                 why=f"looked for {site}/PATIENT/T1_to_T2.nii.gz and the like"
                 + ("" if self._by_site_only else ", with and without the site's folder"),
                 remedy="name the folders after the site and its patients",
@@ -125,7 +126,7 @@ class PredictionFolder:
         if path is None:
             raise InputError(
                 f"no prediction of {direction.name} for patient {study.patient}",
-                where=self.directory.name,
+                where=name_of(self.directory),
                 remedy=f"add {study.patient}/{'+'.join(direction.sources)}_to_"
                 f"{direction.target}.nii.gz",
             )

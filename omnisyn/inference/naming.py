@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import re
 
-from omnisyn.contrasts import Contrast, contrast
-from omnisyn.errors import UsageError
+from omnisyn.contrasts import Contrast, is_contrast
+from omnisyn.studies.subjects import stem
 
 # BIDS 1.10, appendix "Entity table": the order in which entities appear in a file name.
 _ENTITY_ORDER = (
@@ -20,15 +20,6 @@ _ENTITY_ORDER = (
 # Entities that name the source's contrast or its processing, which the output does not share.
 _SOURCE_ENTITIES = frozenset({"ce", "desc"})
 _ENTITY = re.compile(r"([a-z]+)-([A-Za-z0-9]+)")
-_SUFFIXES = (".nii.gz", ".nii", ".dcm", ".ima")
-
-
-def stem(name: str) -> str:
-    """A file name without its image suffix; `sub.01.nii.gz` → `sub.01`."""
-    for suffix in _SUFFIXES:
-        if name.lower().endswith(suffix) and len(name) > len(suffix):
-            return name[: -len(suffix)]
-    return name
 
 
 def without_contrast(name: str) -> str:
@@ -48,7 +39,7 @@ def without_contrast(name: str) -> str:
         told = [
             first
             for first in range(len(kept) - width + 1)
-            if _is_contrast("_".join(kept[first : first + width]))
+            if is_contrast("_".join(kept[first : first + width]))
         ]
         if told:
             del kept[told[-1] : told[-1] + width]
@@ -56,7 +47,7 @@ def without_contrast(name: str) -> str:
     if kept:
         # "case7-T1" and "case7 T1": the contrast is the last part of the last word.
         front = re.fullmatch(r"(.+?)[-. ]([^-. ]+(?:-[^-. ]+)?)", kept[-1])
-        if front and _is_contrast(front[2]) and not _ENTITY.fullmatch(kept[-1]):
+        if front and is_contrast(front[2]) and not _ENTITY.fullmatch(kept[-1]):
             kept[-1] = front[1]
     return "_".join(kept)
 
@@ -85,12 +76,3 @@ def synthetic_stem(source_name: str, target: Contrast) -> str:
     else:
         ordered[:0] = others
     return "_".join([*ordered, target.suffix])
-
-
-def _is_contrast(word: str) -> bool:
-    """Whether a word of a file name is nothing but the name of a contrast."""
-    try:
-        contrast(word)
-    except UsageError:
-        return False
-    return True

@@ -16,9 +16,10 @@ from pathlib import Path
 from omnisyn.contrasts import CONTRASTS, Contrast, contrast, guess_contrast
 from omnisyn.errors import InputError, UsageError
 from omnisyn.inference.naming import without_contrast
+from omnisyn.paths import name_of, named
+from omnisyn.studies.subjects import labels, names_subject, owner, owners
 from omnisyn.volumes.read import NIFTI_SUFFIXES, is_dicom_folder, read_sidecar
 
-_SUBJECT = re.compile(r"(?:^|[_/\\])(sub-[A-Za-z0-9]+)(?:.*?[_/\\](ses-[A-Za-z0-9]+))?")
 # Files beside a scan that show no contrast, whatever else their names say.
 _NO_SCAN = re.compile(
     r"(^|[^a-z])(mask|brainmask|d?seg|probseg|roi|labels?|lesions?|tumou?r|desc-synth)([^a-z]|$)",
@@ -63,8 +64,9 @@ def find_patients(items: Sequence[str | Path], series: Sequence[str] = ()) -> li
         series: series of the one DICOM folder that is given; each becomes a source.
 
     Raises:
-        UsageError: series of anything but one DICOM folder, two sources of one contrast, or
-            files of which nothing says whether they show one patient.
+        UsageError: series of anything but one DICOM folder, two sources of one contrast, files of
+            which nothing says whether they show one patient, or patients of several sources whose
+            results would have one name.
         InputError: a path that does not exist, or a folder without scans.
     """
     if series:
@@ -73,42 +75,46 @@ def find_patients(items: Sequence[str | Path], series: Sequence[str] = ()) -> li
     said: list[bool] = []
     patients: list[PatientSources] = []
     for item in items:
-        path, named = _split(item)
+        path, said_contrast = _split(item)
         if not os.path.lexists(path):
             raise InputError(
-                "there is no such file or folder", where=path.name, remedy="check the path"
+                "there is no such file or folder", where=name_of(path), remedy="check the path"
             )
-        if named is None and path.is_dir() and not is_dicom_folder(path):
+        if said_contrast is None and path.is_dir() and not is_dicom_folder(path):
             patients += _in_folder(path)
         else:
-            single.append(Source(path, named or contrast_before_reading(path)))
-            said.append(named is not None)
-    return _grouped(single, any(said)) + patients
+            single.append(Source(path, said_contrast or contrast_before_reading(path)))
+            said.append(said_contrast is not None)
+    patients = _grouped(single, any(said)) + patients
+    _refuse_one_place(patients)
+    return patients
 
 
 def _chosen_series(items: Sequence[str | Path], series: Sequence[str]) -> PatientSources:
-    path, named = _split(items[0])
+    path, said = _split(items[0])
     if len(items) > 1 or not path.is_dir() or not is_dicom_folder(path):
         raise UsageError(
             "--series chooses from one DICOM folder", remedy="give that folder alone as --src"
         )
-    if named is not None and len(series) > 1:
+    if said is not None and len(series) > 1:
         raise UsageError(
-            f"{len(series)} series cannot all be {named.name}", remedy="leave the contrast out"
+            f"{len(series)} series cannot all be {said.name}", remedy="leave the contrast out"
         )
-    sources = tuple(Source(path, named, selector) for selector in series)
+    sources = tuple(Source(path, said, selector) for selector in series)
     return PatientSources(path.name, Path(), sources, found=False)
 
 
 def _split(item: str | Path) -> tuple[Path, Contrast | None]:
     """`T1=path` into path and contrast; a path that exists as it stands is only a path."""
     text = str(item)
+    if not text:
+        raise UsageError("a source is empty", remedy="give a file or a folder as --src")
     name, separator, path = text.partition("=")
     if not separator or os.path.lexists(text) or any(mark in name for mark in "/\\"):
-        return Path(text), None
+        return named(Path(text)), None
     if not path:
         raise UsageError(f"'{text}' names no file", remedy="write CONTRAST=PATH")
-    return Path(path), contrast(name)
+    return named(Path(path)), contrast(name)
 
 
 def without_folders(item: str | Path) -> str:
@@ -131,10 +137,10 @@ def _grouped(sources: Sequence[Source], contrasts_said: bool) -> list[PatientSou
     """Sources that were named one by one: one patient, or several if their names say so."""
     if not sources:
         return []
-    by_patient: dict[str, list[Source]] = {}
+    by_patient: dict[tuple[str, ...], list[Source]] = {}
     for source in sources:
         by_patient.setdefault(_patient_key(source.path), []).append(source)
-    subjects = {key for key in by_patient if key.startswith("sub-")}
+    subjects = {labels(each.path.name) for each in sources if names_subject(each.path.name)}
     if len(by_patient) == 1 or (contrasts_said and len(subjects) < 2):
         _refuse_repeated(sources)
         return [PatientSources(sources[0].path.name, Path(), tuple(sources), found=False)]
@@ -159,16 +165,15 @@ def _told_apart(path: Path) -> str:
     return f"{path.absolute().parent.name}/{path.name}"
 
 
-def _patient_key(path: Path) -> str:
-    """What the sources of one patient have in common: subject and session, else name and folder."""
-    subject = _SUBJECT.search(path.name)
-    if subject:
-        return "_".join(part for part in subject.groups() if part)
+def _patient_key(path: Path) -> tuple[str, ...]:
+    """What the sources of one patient have in common: their folder, and subject or name."""
+    if names_subject(path.name):
+        return owner(path.absolute())
     # The contrast of a DICOM folder or of `T1.nii.gz` is its whole name: the folder tells.
-    return f"{path.absolute().parent}{os.sep}{without_contrast(path.name)}"
+    return (*path.absolute().parent.parts, without_contrast(path.name))
 
 
-def _distinct_folders(keys: dict[str, list[Source]]) -> dict[str, Path]:
+def _distinct_folders(keys: dict[tuple[str, ...], list[Source]]) -> dict[tuple[str, ...], Path]:
     """A folder for each patient when their outputs would otherwise have one name."""
     stems = [without_contrast(group[0].path.name) for group in keys.values()]
     if len(set(stems)) == len(stems):
@@ -180,6 +185,21 @@ def _distinct_folders(keys: dict[str, list[Source]]) -> dict[str, Path]:
             remedy="give each patient an output folder of its own",
         )
     return {key: Path(parent) for key, parent in zip(keys, parents, strict=True)}
+
+
+def _refuse_one_place(patients: Sequence[PatientSources]) -> None:
+    """Refuse patients of several folders whose results would replace each other's."""
+    taken: dict[tuple[Path, str], PatientSources] = {}
+    for patient in patients:
+        for place in {(patient.folder, without_contrast(s.path.name)) for s in patient.sources}:
+            other = taken.setdefault(place, patient)
+            if other is not patient:
+                raise UsageError(
+                    "the results of two patients would have one name",
+                    why=" and ".join(dict.fromkeys([other.name, patient.name])),
+                    remedy="give every folder once, and run folders whose patients share a name "
+                    "apart, each with an --output of its own",
+                )
 
 
 def _refuse_repeated(sources: Sequence[Source]) -> None:
@@ -197,16 +217,19 @@ def _refuse_repeated(sources: Sequence[Source]) -> None:
 
 def _in_folder(folder: Path) -> list[PatientSources]:
     """Every patient in a folder: one of ours, BIDS, a folder a patient, or a flat one."""
+    found = [Source(path, contrast_before_reading(path)) for path in _scans(folder)]
+    found = [source for source in found if source.contrast is not None or source.path.is_dir()]
+    subjects = owners(source.path.relative_to(folder) for source in found)
     by_patient: dict[Path, list[Source]] = {}
-    for path in _scans(folder):
-        source = Source(path, contrast_before_reading(path))
-        if source.contrast is None and not path.is_dir():
-            continue
-        by_patient.setdefault(_patient_folder(path, folder), []).append(source)
+    for source in found:
+        place = source.path.relative_to(folder)
+        named_so = subjects.get(place)
+        patient = Path(*named_so) if named_so else _own_folder(source.path, place)
+        by_patient.setdefault(patient, []).append(source)
     if not by_patient:
         raise InputError(
             "holds no scan whose contrast is told by its name or sidecar",
-            where=folder.name,
+            where=name_of(folder),
             remedy="name the files, as in T1.nii.gz, or give them as CONTRAST=PATH",
         )
     return [
@@ -239,16 +262,9 @@ def _scans(folder: Path) -> Iterator[Path]:
                 yield here / name
 
 
-def _patient_folder(path: Path, root: Path) -> Path:
-    """The patient a scan below `root` belongs to, as a path relative to it."""
-    relative = path.relative_to(root)
-    subject = _SUBJECT.search(relative.as_posix())
-    if subject:
-        return Path(*(part for part in subject.groups() if part))
-    if path.is_dir():
-        return relative.parent
-    rest = without_contrast(path.name)
-    return relative.parent / rest if rest else relative.parent
+def _own_folder(path: Path, place: Path) -> Path:
+    """The folder of a scan that names no subject, which lies at `place` below the source."""
+    return place.parent if path.is_dir() else place.parent / without_contrast(path.name)
 
 
 def _rank(known: Contrast | None) -> int:

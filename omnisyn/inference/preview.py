@@ -17,6 +17,7 @@ from omnisyn.volumes.normalize import MINIMUM_HEAD_FRACTION, head_fraction, head
 
 _DIFFERENCE_LIMIT = 0.5
 _COLUMN_INCHES = 2.4
+_LARGEST_ASPECT = 4.0
 _DOTS_PER_INCH = 110
 _SYNTHETIC_COLOUR = "#ffb000"
 # Black in the middle, so that a difference of zero looks like the background of its neighbours.
@@ -76,7 +77,9 @@ def preview_png(
     chosen = evenly_in_head(list(sources.values()), rows)
     _, row_spacing, column_spacing = slice_spacing
     height, width = synthetic.shape[1] * row_spacing, synthetic.shape[2] * column_spacing
-    row_inches = _COLUMN_INCHES * height / width
+    # A sagittal slice alone is a line from above: its picture would be as tall as a tower.
+    shape = min(max(height / width, 1 / _LARGEST_ASPECT), _LARGEST_ASPECT)
+    row_inches = _COLUMN_INCHES * shape
 
     figure = Figure(
         figsize=(_COLUMN_INCHES * len(panels), row_inches * len(chosen) + 0.75),

@@ -9,9 +9,10 @@ from typing import Any
 from pydantic import Field
 
 from omnisyn.contrasts import NAMES
-from omnisyn.errors import InputError, ModelError
+from omnisyn.errors import InputError, ModelError, reason_of
 from omnisyn.models.backbone import ModelSettings
 from omnisyn.models.tensor_file import FileSeal, Precision
+from omnisyn.paths import open_regular
 from omnisyn.settings import Settings, parse
 
 
@@ -68,20 +69,16 @@ def card_path(weights: Path) -> Path:
 def read_card(path: Path) -> WeightCard:
     """Read a card. Raises ModelError when it is missing, no JSON, or no card."""
     try:
-        content = json.loads(path.read_text("utf-8"))
+        with open_regular(path) as file:
+            content = json.load(file)
     except FileNotFoundError:
         raise ModelError(
             "the weights have no card",
             where=path.name,
             remedy="weights come as NAME.safetensors with NAME.json beside; copy both",
         ) from None
-    except (OSError, ValueError) as error:
-        raise ModelError(
-            "the card cannot be read",
-            where=path.name,
-            why=str(error),
-            remedy="copy or fetch it again",
-        ) from error
+    except (OSError, ValueError, RecursionError) as error:
+        raise _unreadable(path, error) from error
     if not isinstance(content, dict):
         raise ModelError(
             "this is no card of weights",
@@ -89,6 +86,20 @@ def read_card(path: Path) -> WeightCard:
             remedy="copy or fetch file and card again",
         )
     try:
-        return parse(WeightCard, content, where=path.name)
+        card = parse(WeightCard, content, where=path.name)
+        # What can be read may still be nested too deeply to be shown.
+        card.model_dump(mode="json")
     except InputError as error:
         raise ModelError(error.what, where=path.name, why=error.why, remedy=error.remedy) from error
+    except ValueError as error:
+        raise _unreadable(path, error) from error
+    return card
+
+
+def _unreadable(path: Path, error: Exception) -> ModelError:
+    return ModelError(
+        "the card cannot be read",
+        where=path.name,
+        why=reason_of(error),
+        remedy="copy or fetch it again",
+    )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 from collections.abc import Mapping
 from pathlib import Path
@@ -12,6 +13,7 @@ import torch
 from torch import nn
 
 from omnisyn.errors import ModelError
+from omnisyn.paths import open_regular
 from omnisyn.volumes.atomic import resource_error, write_bytes_atomic
 
 Precision = Literal["float32", "float16"]
@@ -60,11 +62,12 @@ def write_tensors(
 def read_sealed(path: Path, seal: FileSeal) -> bytes:
     """The bytes of a file whose size and hash are those of `seal`; nothing is interpreted before.
 
-    Raises ModelError, with the difference, for a file that is missing, pickled, cut short or
-    changed; ResourceError when it cannot be read.
+    Raises ModelError, with the difference, for a file that is missing, pickled, cut short,
+    changed or no regular file; ResourceError when it cannot be read.
     """
     try:
-        content = path.read_bytes()
+        with open_regular(path) as file:
+            content = file.read()
     except FileNotFoundError:
         raise ModelError(
             "the weights' file is missing",
@@ -72,6 +75,13 @@ def read_sealed(path: Path, seal: FileSeal) -> bytes:
             remedy="its card was found without it; copy both",
         ) from None
     except OSError as error:
+        if error.errno in (errno.EINVAL, errno.ENAMETOOLONG, errno.ELOOP):
+            raise ModelError(
+                "the weights cannot be read",
+                where=path.name,
+                why=error.strerror,
+                remedy="give NAME.safetensors, a file, with NAME.json beside",
+            ) from error
         raise resource_error("cannot read", path, error) from error
     # A zip archive or a bare pickle, as torch.save writes them. The length of a safetensors header
     # may begin with a pickle's first byte too, but then the header's brace follows it.

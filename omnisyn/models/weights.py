@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import difflib
+import os
 from dataclasses import dataclass
 from pathlib import Path
 
 import omnisyn
-from omnisyn.errors import ModelError
+from omnisyn.errors import ModelError, UsageError
 from omnisyn.models.card import CardDescription, WeightCard, card_path, read_card
 from omnisyn.models.generator import Generator, build_generator
 from omnisyn.models.hub import fetch_from_hub, is_hub_address
@@ -18,6 +19,7 @@ from omnisyn.models.tensor_file import (
     read_sealed,
     write_tensors,
 )
+from omnisyn.paths import name_of
 from omnisyn.volumes.atomic import write_json_atomic
 
 DEFAULT_WEIGHTS = "small"
@@ -74,7 +76,15 @@ def load_weights(source: str | Path | None = None, cache: Path | None = None) ->
     not fit the model their card names; UsageError for a malformed hub address.
     """
     card, content = _read(find_weights(source, cache))
-    generator = build_generator(card.model)
+    try:
+        generator = build_generator(card.model)
+    except (UsageError, ValueError) as error:
+        raise ModelError(
+            "the card describes a model that cannot be built",
+            where=card.file,
+            why=str(error),
+            remedy="use the card that the weights were saved with",
+        ) from error
     if card.prompts != generator.prompts:
         strange = sorted(set(card.prompts) ^ set(generator.prompts))
         raise ModelError(
@@ -106,20 +116,23 @@ def find_weights(source: str | Path | None = None, cache: Path | None = None) ->
     """The card's path of the weights that a name, a path or a hub address means.
 
     A path may be the safetensors file, its card, a folder that holds one set, or a training run.
-    Raises ModelError when there is no such set.
+    Raises ModelError when there is no such set, UsageError for an empty name.
     """
     text = DEFAULT_WEIGHTS if source is None else str(source)
+    if not text:
+        raise UsageError("the name of the weights is empty", remedy="give a name or a path")
     if is_hub_address(text):
         return _card_in(fetch_from_hub(text, ["*.safetensors", "*.json"], cache), text)
     shipped = _shipped_cards()
     if text in shipped:
         return shipped[text]
     path = Path(text)
-    if path.is_dir():
-        return _card_in(path, path.name)
-    if path.is_file() and path.suffix in (".safetensors", ".json"):
+    # Unlike those of Path, these take any name, however long.
+    if os.path.isdir(path):
+        return _card_in(path, name_of(path))
+    if os.path.isfile(path) and path.suffix in (".safetensors", ".json"):
         return card_path(path)
-    if path.is_file():
+    if os.path.isfile(path):
         raise ModelError(
             "this is no safetensors file",
             where=path.name,

@@ -29,6 +29,7 @@ from omnisyn.studies.site import (
     Role,
     Site,
     SiteSettings,
+    refuse_other_than_site,
     register_site,
     write_site_files,
 )
@@ -173,7 +174,7 @@ def simulate_cohort(
 
     Raises:
         UsageError: a site that the cohort does not have.
-        InputError: a site exists and ``overwrite`` is false.
+        InputError: a site exists and ``overwrite`` is false, or what is there is no site.
         ResourceError: the disk is full or read-only.
     """
     chosen = cohort.select(sites)
@@ -182,10 +183,11 @@ def simulate_cohort(
         root.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise resource_error("cannot make the data root", root, error) from error
-    if not overwrite:
-        for site in chosen:
-            if (root / site.name).exists():
-                refuse_existing(root / site.name / "site.toml", overwrite=False)
+    for site in chosen:
+        if overwrite:
+            refuse_other_than_site(root / site.name)
+        elif (root / site.name).exists():
+            refuse_existing(root / site.name / "site.toml", overwrite=False)
     total, done = sum(counts), 0
     written = []
     for site, count in zip(chosen, counts, strict=True):

@@ -19,8 +19,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from omnisyn.contrasts import NAMES
-from omnisyn.errors import InputError
+from omnisyn.errors import InputError, reason_of
 from omnisyn.listeners import Progress, unwatched
+from omnisyn.paths import name_of, open_regular
 from omnisyn.settings import Settings, parse
 from omnisyn.studies.site import Patient, Site
 from omnisyn.volumes.atomic import (
@@ -191,14 +192,15 @@ def _read_index(site: Site) -> CacheIndex:
     if not path.is_file():
         raise _unusable(site, "does not exist", f"{site.cache.name}/{INDEX_FILE} is missing")
     try:
-        content: Any = json.loads(path.read_text(encoding="utf-8"))
+        with open_regular(path) as file:
+            content: Any = json.load(file)
         if not isinstance(content, dict):
             raise InputError("the index is no JSON object", where=INDEX_FILE)
         if content.get("format") != CACHE_FORMAT:
             raise InputError(f"its format is not {CACHE_FORMAT}", where=INDEX_FILE)
         index = parse(CacheIndex, content, INDEX_FILE)
-    except (ValueError, OSError, InputError) as error:
-        raise _unusable(site, "cannot be read", _reason(error)) from error
+    except (ValueError, RecursionError, OSError, InputError) as error:
+        raise _unusable(site, "cannot be read", reason_of(error)) from error
     if index.site != site.name:
         raise _unusable(site, "is stale", f"it was made for site {index.site}")
     return index
@@ -224,7 +226,7 @@ def _map_array(site: Site, entry: CachedPatient) -> NDArray[np.float16]:
     try:
         array: NDArray[np.float16] = np.load(path, mmap_mode="r", allow_pickle=False)
     except (OSError, ValueError, EOFError) as error:
-        raise _unusable(site, "is torn", f"{path.name}: {_reason(error)}") from error
+        raise _unusable(site, "is torn", f"{path.name}: {reason_of(error)}") from error
     slices, contrasts = entry.shape[:2]
     whole = (
         array.shape == entry.shape
@@ -238,14 +240,9 @@ def _map_array(site: Site, entry: CachedPatient) -> NDArray[np.float16]:
     return array
 
 
-def _reason(error: Exception) -> str:
-    # The text of an OSError holds the whole path.
-    return (error.strerror or type(error).__name__) if isinstance(error, OSError) else str(error)
-
-
 def _unusable(site: Site, what: str, why: str) -> InputError:
     return InputError(
         f"the slice cache of site {site.name} {what}",
         why=why,
-        remedy=f"run: omnisyn prepare ROOT/{site.path.name}",
+        remedy=f"run: omnisyn prepare ROOT/{name_of(site.path)}",
     )

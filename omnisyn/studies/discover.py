@@ -7,6 +7,7 @@ visits of a patient, a flat folder of BIDS names, and the folder of a single pat
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -14,13 +15,14 @@ from pathlib import Path
 
 from omnisyn.contrasts import NAMES, guess_contrast
 from omnisyn.errors import InputError
+from omnisyn.paths import name_of
+from omnisyn.studies.subjects import names_subject, owners, person, without_labels
 from omnisyn.volumes.atomic import resource_error
-from omnisyn.volumes.read import read_sidecar
+from omnisyn.volumes.read import NIFTI_SUFFIXES, read_sidecar
 
 DEEPEST_LEVEL = 4
 """Folders below the source that are searched: group, subject, session, anat."""
 
-_ENTITY = re.compile(r"(?:^|_)(?P<key>sub|ses)-(?P<value>[A-Za-z0-9+]+)(?=_|\.|$)")
 _VISIT = re.compile(
     r"(ses|session|study|visit|scan|exam|timepoint|tp|baseline|followup|day|week|month)"
     r"[-_]?[0-9A-Za-z]*",
@@ -50,16 +52,21 @@ class FoundPatient:
     """The files of one patient.
 
     Attributes:
-        identifier: of the folder to be made.
+        parts: the folders and labels that tell it from all others.
         subject: the person; several patients share it where one person was scanned repeatedly.
         contrasts: name → file.
         masks: name → file.
     """
 
-    identifier: str
+    parts: tuple[str, ...]
     subject: str
     contrasts: dict[str, Path] = field(default_factory=dict)
     masks: dict[str, Path] = field(default_factory=dict)
+
+    @property
+    def identifier(self) -> str:
+        """Of the folder to be made."""
+        return "_".join(self.parts)
 
 
 @dataclass(frozen=True)
@@ -77,29 +84,36 @@ def find_patients(source: Path) -> Found:
     images (``desc-synth`` in the name or ``Synthetic`` in the sidecar): nothing may be trained on
     what a model has made.
 
+    Links to folders are not followed, so that nobody is found twice. A pipe, or a link that leads
+    nowhere, is found like any file, for whoever reads it to refuse.
+
     Raises:
-        InputError: the folder does not exist or holds no patient, or two files claim to be the
-            same contrast of one patient.
+        InputError: the folder does not exist or holds no patient, two files claim to be the same
+            contrast of one patient, or two patients would have one name.
         ResourceError: a folder cannot be listed.
     """
     require_folder(source)
-    patients: dict[str, FoundPatient] = {}
-    ignored: list[str] = []
     try:
         paths = list(_nifti_files(source, DEEPEST_LEVEL))
     except OSError as error:
         raise resource_error("cannot list", Path(error.filename or source), error) from error
-    for path in paths:
-        kind, name = _shown(path)
-        if kind == "nothing":
-            ignored.append(path.name)
-            continue
-        identifier, subject = _owner(path, source)
-        patient = patients.setdefault(identifier, FoundPatient(identifier, subject))
+    shown = {path: _shown(path) for path in paths}
+    ignored = [path.name for path, (kind, _) in shown.items() if kind == "nothing"]
+    patients: dict[str, FoundPatient] = {}
+    for path, parts in _owners([p for p in paths if shown[p][0] != "nothing"], source).items():
+        kind, name = shown[path]
+        patient = patients.setdefault("_".join(parts), _patient(parts))
+        if patient.parts != parts:
+            raise InputError(
+                f"two patients would be called {patient.identifier}",
+                where=path.name,
+                why=f"they lie in {'/'.join(patient.parts)} and {'/'.join(parts)}",
+                remedy="rename one of the folders",
+            )
         files = patient.contrasts if kind == "contrast" else patient.masks
         if name in files:
             raise InputError(
-                f"two files claim to be {name} of patient {identifier}",
+                f"two files claim to be {name} of patient {patient.identifier}",
                 where=path.name,
                 why=f"the other is {files[name].name}",
                 remedy="leave one of them, or give every patient a folder of its own",
@@ -109,7 +123,7 @@ def find_patients(source: Path) -> Found:
     if not kept:
         raise InputError(
             "no patient was found",
-            where=source.name,
+            where=name_of(source),
             why="no NIfTI file's name says which contrast it shows"
             + (f", not even {ignored[0]}" if ignored else ""),
             remedy=f"name the files like T1.nii.gz or sub-01_T2w.nii.gz ({', '.join(NAMES)}), a "
@@ -127,10 +141,11 @@ def require_folder(source: Path) -> None:
     Raises:
         InputError: see above.
     """
-    if not source.is_dir():
+    # Unlike Path.is_dir, this takes any name, however long.
+    if not os.path.isdir(source):
         raise InputError(
-            "the source is no folder" if source.exists() else "there is no such folder",
-            where=source.name,
+            "the source is no folder" if os.path.lexists(source) else "there is no such folder",
+            where=name_of(source),
             remedy="give a folder of patients or a site",
         )
 
@@ -139,25 +154,17 @@ def _nifti_files(folder: Path, levels: int) -> Iterator[Path]:
     for path in sorted(folder.iterdir()):
         if path.name.startswith("."):
             continue
-        if path.is_file() and path.name.lower().endswith((".nii", ".nii.gz")):
-            yield path
-        elif (
-            path.is_dir()
-            and levels > 0
-            and path.name not in _OTHER_FOLDERS
-            and not (path / "site.toml").exists()
-        ):
+        if not path.is_dir() or path.is_symlink():
+            if path.name.lower().endswith(NIFTI_SUFFIXES):
+                yield path
+        elif levels > 0 and path.name not in _OTHER_FOLDERS and not (path / "site.toml").exists():
             yield from _nifti_files(path, levels - 1)
-
-
-def _stem(path: Path) -> str:
-    return re.sub(r"\.nii(\.gz)?$", "", path.name, flags=re.IGNORECASE)
 
 
 def _shown(path: Path) -> tuple[str, str]:
     """("contrast" | "mask" | "nothing", its name)."""
     # Without the subject's own label, which may well be spelled like a contrast.
-    stem = _ENTITY.sub("", _stem(path))
+    stem = without_labels(path.name)
     words = [word for word in re.split(r"[^a-z0-9]+", stem.lower()) if word]
     if "desc-synth" in stem.lower() or read_sidecar(path).get("Synthetic") is True:
         return "nothing", ""
@@ -170,17 +177,25 @@ def _shown(path: Path) -> tuple[str, str]:
     return ("contrast", shown.name) if shown else ("nothing", "")
 
 
-def _owner(path: Path, source: Path) -> tuple[str, str]:
-    """The patient's identifier and the person it is."""
-    entities = {match["key"]: match["value"] for match in _ENTITY.finditer(_stem(path))}
-    if "sub" in entities:
-        subject = f"sub-{entities['sub']}"
-        session = f"_ses-{entities['ses']}" if "ses" in entities else ""
-        return subject + session, subject
-    parts = list(path.parent.relative_to(source).parts)
-    if parts and parts[-1].lower() == "anat":
-        parts.pop()
-    if not parts:
-        return source.resolve().name, source.resolve().name
-    is_visit = len(parts) > 1 and _VISIT.fullmatch(parts[-1]) is not None
-    return "_".join(parts), "_".join(parts[:-1] if is_visit else parts)
+def _owners(paths: list[Path], source: Path) -> dict[Path, tuple[str, ...]]:
+    """The patient of each file, as the parts of its name."""
+    relative = {path: path.relative_to(source) for path in paths}
+    subjects = owners(relative.values())
+    return {
+        path: subjects.get(place) or _folders(place) or (source.resolve().name,)
+        for path, place in relative.items()
+    }
+
+
+def _folders(place: Path) -> tuple[str, ...]:
+    parts = place.parent.parts
+    return parts[:-1] if parts and parts[-1].lower() == "anat" else parts
+
+
+def _patient(parts: tuple[str, ...]) -> FoundPatient:
+    if any(map(names_subject, parts)):
+        same = tuple(part for part in person(parts) if not _VISIT.fullmatch(part))
+    else:
+        is_visit = len(parts) > 1 and _VISIT.fullmatch(parts[-1]) is not None
+        same = parts[:-1] if is_visit else parts
+    return FoundPatient(parts, "_".join(same))

@@ -13,6 +13,7 @@ from isal import isal_zlib
 from omnisyn.contrasts import NAMES
 from omnisyn.errors import InputError, UsageError
 from omnisyn.listeners import Progress, unwatched
+from omnisyn.paths import name_of
 from omnisyn.settings import parse
 from omnisyn.studies.cache_files import CacheIndex, build_cache
 from omnisyn.studies.discover import Found, FoundPatient, find_patients, require_folder
@@ -21,6 +22,7 @@ from omnisyn.studies.patients_table import (
     check_identifier,
     read_patients_table,
 )
+from omnisyn.studies.sidecars import impersonal
 from omnisyn.studies.site import (
     PUBLIC_SITE,
     ROOT_FILE,
@@ -29,6 +31,7 @@ from omnisyn.studies.site import (
     Site,
     SiteSettings,
     open_site,
+    refuse_other_than_site,
     register_site,
     write_site_files,
 )
@@ -42,9 +45,6 @@ from omnisyn.volumes.file_bytes import read_file
 from omnisyn.volumes.read import read_sidecar
 
 _GZIP_LEVEL = 3
-# Sidecar entries that say who was scanned, by whom or where, not how.
-_PERSONAL_WORDS = ("Patient", "Physician", "Operator", "Institution", "Accession", "UID", "Address")
-_HARMLESS = {"PatientPosition"}
 
 
 @dataclass(frozen=True)
@@ -104,7 +104,8 @@ def prepare(
         scanner: of a new site, free text.
         hospital: of a new site, free text.
         description: of a new site, free text.
-        overwrite: replace a site that exists at ``out``, with all its volumes.
+        overwrite: replace a site that exists at ``out``, with all its volumes; nothing else that
+            may be there is replaced.
         progress: called before each patient is scaled and cached.
 
     Raises:
@@ -128,16 +129,18 @@ def prepare(
     if (source / ROOT_FILE).is_file():
         raise UsageError(
             "the source is a data root",
-            where=source.name,
+            where=name_of(source),
             remedy="prepare its sites one by one, each with its folder as the source",
         )
     if out is None:
         raise UsageError(
             "the source is no site, so a place for the new site is needed",
-            where=source.name,
+            where=name_of(source),
             remedy="say --out ROOT/SITE",
         )
     _check_places(source, out)
+    if overwrite:
+        refuse_other_than_site(out)
     found = find_patients(source)
     settings = _settings(out.resolve().name, found, {"role": "train", **given})
     rows = _rows(source, found)
@@ -163,13 +166,13 @@ def _site_in_place(source: Path, out: Path | None, given: Mapping[str, str]) -> 
     if out is not None and out.resolve() != source.resolve():
         raise UsageError(
             f"the source is site {site.name} already, whose cache is built in place",
-            where=source.name,
+            where=name_of(source),
             remedy="leave --out away, or copy the folder to where it should be",
         )
     if given:
         raise UsageError(
             f"{next(iter(given))} cannot be given for a site that exists",
-            where=source.name,
+            where=name_of(source),
             remedy=f"change it in {SITE_FILE}",
         )
     return site
@@ -180,14 +183,14 @@ def _check_places(source: Path, out: Path) -> None:
     if here == there or there in here.parents:
         raise InputError(
             "the source lies inside the site to be made",
-            where=out.name,
+            where=name_of(out),
             why="a site appears by replacing its whole folder",
             remedy="choose another --out",
         )
     if there.name == PUBLIC_SITE:
         raise InputError(
             f"{PUBLIC_SITE} is kept for the public NPC dataset (Zenodo record 13131827)",
-            where=out.name,
+            where=name_of(out),
             why="figures under that name must always mean the same patients",
             remedy="choose another name",
         )
@@ -245,12 +248,12 @@ def _copy_patient(patient: FoundPatient, folder: Path) -> None:
 
 
 def _sidecar(path: Path, name: str, digest: str) -> dict[str, Any]:
-    kept = {
-        key: value
-        for key, value in read_sidecar(path).items()
-        if key in _HARMLESS or not any(word in key for word in _PERSONAL_WORDS)
+    return {
+        **impersonal(read_sidecar(path)),
+        "Contrast": name,
+        "SourceFile": path.name,
+        "SourceSHA256": digest,
     }
-    return {**kept, "Contrast": name, "SourceFile": path.name, "SourceSHA256": digest}
 
 
 def _summary(

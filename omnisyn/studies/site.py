@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -12,6 +13,7 @@ from pydantic import Field, field_validator, model_validator
 
 from omnisyn.contrasts import NAMES
 from omnisyn.errors import InputError
+from omnisyn.paths import name_of
 from omnisyn.settings import Settings, dump_toml, load_toml
 from omnisyn.studies.patient import Patient
 from omnisyn.studies.patients_table import read_patients_table, write_patients_table
@@ -132,7 +134,7 @@ class Site:
         if not found:
             raise InputError(
                 f"site {self.name} has no patients",
-                where=self.path.name,
+                where=name_of(self.path),
                 why=f"no folder in it holds one of {', '.join(NAMES)} (.nii.gz)",
                 remedy="make the site with: omnisyn prepare SOURCE --out ROOT/SITE",
             )
@@ -160,10 +162,11 @@ class DataRoot:
         Raises:
             InputError: the folder does not exist or holds no site.
         """
-        if not self.path.is_dir():
+        # Unlike Path.is_dir, this takes any name, however long.
+        if not os.path.isdir(self.path):
             raise InputError(
                 "the data root does not exist",
-                where=self.path.name,
+                where=name_of(self.path),
                 remedy="check --data and OMNISYN_DATA",
             )
         if (self.path / ROOT_FILE).is_file():
@@ -173,7 +176,7 @@ class DataRoot:
         if not names:
             raise InputError(
                 "the data root holds no site",
-                where=self.path.name,
+                where=name_of(self.path),
                 why=f"it has neither a {ROOT_FILE} that lists one nor a folder with a {SITE_FILE}",
                 remedy="make one with: omnisyn prepare SOURCE --out ROOT/SITE",
             )
@@ -196,13 +199,13 @@ class DataRoot:
             raise InputError(
                 f"the public dataset {PUBLIC_SITE} (Zenodo record 13131827) is not in the data "
                 "root",
-                where=self.path.name,
+                where=name_of(self.path),
                 remedy="a later version fetches it (omnisyn fetch external2); its simulated "
                 f"stand-in is --site {SIMULATED_PREFIX}{PUBLIC_SITE}",
             )
         raise InputError(
             f"there is no site {name}",
-            where=self.path.name,
+            where=name_of(self.path),
             why=f"the sites are {', '.join(names)}",
             remedy="choose one of them, a role (" + ", ".join(ROLES) + f") or {ALL_SITES}",
         )
@@ -223,7 +226,7 @@ class DataRoot:
                 if not found:
                     raise InputError(
                         f"no site has the role {word}",
-                        where=self.path.name,
+                        where=name_of(self.path),
                         why=", ".join(f"{s.name} is {s.settings.role}" for s in self.sites()),
                         remedy=f"set the role in a {SITE_FILE}, or name sites",
                     )
@@ -243,7 +246,7 @@ def open_site(path: Path) -> Site:
     if not (path / SITE_FILE).is_file():
         raise InputError(
             "the folder is no site",
-            where=path.name,
+            where=name_of(path),
             why=f"it has no {SITE_FILE}",
             remedy="make a site with: omnisyn prepare SOURCE --out ROOT/SITE",
         )
@@ -255,6 +258,24 @@ def open_site(path: Path) -> Site:
             remedy="give folder and site the same name",
         )
     return Site(path, settings)
+
+
+def refuse_other_than_site(path: Path) -> None:
+    """Refuse to replace what is neither a site nor an empty folder.
+
+    Raises:
+        InputError: there is something else at ``path``.
+    """
+    if not os.path.lexists(path):
+        return
+    if path.is_dir() and ((path / SITE_FILE).is_file() or not any(path.iterdir())):
+        return
+    raise InputError(
+        "what is there is no site and is not replaced",
+        where=name_of(path),
+        why=f"it has no {SITE_FILE}",
+        remedy="choose another place for the site",
+    )
 
 
 def write_site(

@@ -20,6 +20,7 @@ from typing import Any, Literal
 
 from omnisyn.errors import InputError, ModelError, UsageError
 from omnisyn.listeners import Note
+from omnisyn.paths import name_of
 from omnisyn.settings import Settings, dump_toml, load_toml
 from omnisyn.training.recipe import STAGES, Recipe, Stage
 from omnisyn.volumes.atomic import write_json_atomic, write_text_atomic
@@ -117,7 +118,7 @@ class RunFolder:
     @property
     def name(self) -> str:
         """The folder's own name."""
-        return self.path.name
+        return name_of(self.path)
 
     @property
     def checkpoints(self) -> Path:

@@ -14,7 +14,7 @@ from accelerate.utils import DistributedDataParallelKwargs, broadcast_object_lis
 from omnisyn.errors import InputError, UsageError
 from omnisyn.listeners import Note, unheard
 from omnisyn.models.device import choose_device
-from omnisyn.paths import data_root
+from omnisyn.paths import data_root, name_of
 from omnisyn.simulate.cohort import load_cohort
 from omnisyn.simulate.stream import SimulatedSlices
 from omnisyn.studies.cache import CachedSlices
@@ -161,7 +161,7 @@ def open_source(options: RunOptions, settings: StageSettings, say: Note) -> Slic
     if not sites:
         raise InputError(
             "the data root has no site of role train",
-            where=root.name,
+            where=name_of(root),
             remedy="make one with: omnisyn prepare SOURCE --out ROOT/SITE",
         )
     return CachedSlices(

@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any, BinaryIO, NoReturn
 
 from omnisyn.errors import InputError, OmnisynError, ResourceError
+from omnisyn.paths import open_regular
 from omnisyn.volumes.locks import locked
 
 _DISK_FAULTS = {
@@ -377,7 +378,7 @@ def sha256_file(path: str | Path) -> str:
     """
     path = Path(path)
     try:
-        with path.open("rb") as file:
+        with open_regular(path) as file:
             return hashlib.file_digest(file, "sha256").hexdigest()
     except OSError as error:
         _raise_resource_error("cannot read", path, error)

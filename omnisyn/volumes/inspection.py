@@ -1,15 +1,18 @@
 """Look at anything: what each NIfTI file and each DICOM series is, what is odd, what is refused."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
 from omnisyn.errors import InputError, OmnisynError
+from omnisyn.paths import name_of
 from omnisyn.volumes.contrast_guess import guess_from
 from omnisyn.volumes.read import NIFTI_SUFFIXES, is_dicom_file, is_dicom_folder, read_volume
 from omnisyn.volumes.volume import Volume
+
+Format = Literal["nifti", "dicom", "folder"]
 
 
 @dataclass(frozen=True)
@@ -27,7 +30,7 @@ class Inspected:
 
     Attributes:
         name: path below what was inspected, or its own basename.
-        format: what it was found to be.
+        format: what it was found to be; "folder" for one that cannot be looked into.
         series: what `--series` takes to choose it, of a DICOM folder.
         description: the header's own words.
         contrast: what it shows: said by its sidecar, or guessed; None where nothing tells.
@@ -41,7 +44,7 @@ class Inspected:
     """
 
     name: str
-    format: Literal["nifti", "dicom"]
+    format: Format
     series: str | None
     description: str
     contrast: str | None
@@ -60,25 +63,31 @@ def inspect(path: Path) -> list[Inspected]:
     Raises:
         InputError: nothing there can be a volume, or the path cannot be reached.
     """
-    if not path.is_dir():
+    # Unlike Path.is_dir, this takes any name, however long.
+    if not os.path.isdir(path):
         return _of_dicom(path) if is_dicom_file(path) else [_of_nifti(path)]
     found: list[Inspected] = []
-    for scan in _scans(path):
+    unreadable: list[OSError] = []
+    for scan in _scans(path, unreadable.append):
         entries = _of_dicom(scan) if scan.is_dir() else [_of_nifti(scan)]
         place = scan.relative_to(path).as_posix()
         found += [entry if place == "." else replace(entry, name=place) for entry in entries]
+    found += [_unreadable(path, fault) for fault in unreadable]
     if not found:
         raise InputError(
             "holds neither NIfTI files nor DICOM images",
-            where=path.name or path.resolve().name,
+            where=name_of(path),
             remedy="give a volume, a DICOM folder, or a folder above them",
         )
     return found
 
 
-def _scans(folder: Path) -> Iterator[Path]:
-    """DICOM folders and NIfTI files below a folder; links to folders are not followed."""
-    for place, folders, files in os.walk(folder):
+def _scans(folder: Path, tell: Callable[[OSError], object]) -> Iterator[Path]:
+    """DICOM folders and NIfTI files below a folder; links to folders are not followed.
+
+    `tell` hears of every folder that cannot be listed.
+    """
+    for place, folders, files in os.walk(folder, onerror=tell):
         here = Path(place)
         if is_dicom_folder(here):
             yield here
@@ -101,7 +110,7 @@ def _of_nifti(path: Path) -> Inspected:
 def _of_dicom(path: Path) -> list[Inspected]:
     from omnisyn.volumes.dicom import list_stacks, read_stack
 
-    name = path.name or path.resolve().name
+    name = name_of(path)
     try:
         stacks = list_stacks(path)
     except OmnisynError as fault:
@@ -118,7 +127,7 @@ def _of_dicom(path: Path) -> list[Inspected]:
 
 
 def _described(
-    volume: Volume, kind: Literal["nifti", "dicom"], series: str | None, description: str = ""
+    volume: Volume, kind: Format, series: str | None, description: str = ""
 ) -> Inspected:
     provenance, geometry = volume.provenance, volume.geometry
     guess = guess_from(provenance.acquisition, [provenance.name])
@@ -141,9 +150,17 @@ def _described(
     )
 
 
+def _unreadable(path: Path, fault: OSError) -> Inspected:
+    place = Path(os.fsdecode(fault.filename or path)).relative_to(path).as_posix()
+    refusal = InputError(
+        "the folder cannot be read", why=fault.strerror, remedy="check its permissions"
+    )
+    return _refused(name_of(path) if place == "." else place, "folder", None, "", refusal)
+
+
 def _refused(
     name: str,
-    kind: Literal["nifti", "dicom"],
+    kind: Format,
     series: str | None,
     description: str,
     fault: OmnisynError,

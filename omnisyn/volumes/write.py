@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from omnisyn.errors import ResourceError, UsageError
 from omnisyn.geometry import Geometry
+from omnisyn.paths import open_regular
 from omnisyn.volumes.atomic import Staging, json_bytes, sha256_file, staged
 from omnisyn.volumes.nifti_header import build_header, parse_header
 from omnisyn.volumes.volume import Provenance, Volume
@@ -49,9 +50,10 @@ def finished(volume: str | Path, volume_sha256: str | None = None) -> Mapping[st
         volume_sha256: the hash of the volume where it is known or is no single file's.
     """
     try:
-        sidecar = json.loads(sidecar_path(volume).read_text("utf-8"))
+        with open_regular(sidecar_path(volume)) as file:
+            sidecar = json.load(file)
         found = volume_sha256 or sha256_file(volume)
-    except (OSError, ValueError, ResourceError):
+    except (OSError, ValueError, RecursionError, ResourceError):
         return None
     stated = sidecar.get("VolumeSHA256") if isinstance(sidecar, dict) else None
     return sidecar if stated == found else None

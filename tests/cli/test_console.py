@@ -72,6 +72,33 @@ def test_json_never_holds_nan(capsys: Streams) -> None:
         Console().json({"figure": float("nan")})
 
 
+def test_what_is_written_for_people_is_one_line_without_controls(capsys: Streams) -> None:
+    console = Console()
+    forged = "a\x1b[31m\nb\x9b2K\u202e\x07c"
+    console.result(forged)
+    console.note(forged)
+    console.error(forged)
+    assert capsys.readouterr() == ("a[31m b2Kc\n", "a[31m b2Kc\nomnisyn: a[31m b2Kc\n")
+    console.result("  kept    apart")
+    console.table("one\n  two\x1b")
+    assert capsys.readouterr().out == "  kept    apart\none\n  two\n"
+
+
+def test_json_is_ascii_and_says_the_same(capsys: Streams) -> None:
+    value = {"a": "é\x9b\n\ud800"}
+    Console().json(value)
+    out = capsys.readouterr().out
+    assert out.isascii()
+    assert json.loads(out) == value
+
+
+def test_names_are_no_markup_of_the_bar(capsys: Streams, monkeypatch: pytest.MonkeyPatch) -> None:
+    on_a_terminal(monkeypatch)
+    with Console().progress() as progress:
+        progress(1, 2, "patient [/1]")
+    assert "patient [/1]" in capsys.readouterr().err
+
+
 def test_a_warning_is_one_line_and_those_for_developers_wait_for_v(capsys: Streams) -> None:
     console = Console()
     with warnings.catch_warnings():

@@ -2,6 +2,7 @@
 
 import errno
 import os
+import shlex
 import signal
 import subprocess
 import sys
@@ -51,6 +52,8 @@ def error_line(text: str) -> str:
         (OSError(errno.ENOSPC, "No space left on device", "/data/secret/out.nii.gz"), 5),
         (PermissionError(errno.EACCES, "Permission denied", "/data/secret/out.nii.gz"), 5),
         (ConnectionResetError("reset"), 5),
+        (OSError(errno.ENAMETOOLONG, "File name too long", "/data/secret/out.nii.gz"), 3),
+        (UnicodeEncodeError("utf-8", "secret\udcfc", 6, 7, "surrogates not allowed"), 3),
         (KeyboardInterrupt(), 130),
         (ZeroDivisionError("a fault of ours"), 1),
     ],
@@ -67,6 +70,52 @@ def test_each_fault_has_its_exit_code_and_one_line(
     captured = capsys.readouterr()
     assert captured.out == ""
     assert "secret" not in error_line(captured.err)
+
+
+def test_an_unexpected_fault_shows_its_first_line_without_folders(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    fault = RuntimeError("cannot read /data/John Doe/secret/a.dcm\nTraceback\n File /usr/lib/x.py")
+    monkeypatch.setattr(api, "list_models", failing(fault))
+    assert main(["models", "list"]) == 1
+    line = error_line(capsys.readouterr().err)
+    assert line.startswith("omnisyn: unexpected RuntimeError: cannot read a.dcm (run again")
+    assert "Traceback" not in line
+
+
+def run_with(redirection: str, *words: str, **variables: str) -> tuple[int, str, str]:
+    """`omnisyn WORDS REDIRECTION` in a shell: its exit code, stdout and stderr."""
+    command = f'"{sys.executable}" -m omnisyn {shlex.join(words)} {redirection}'
+    done = subprocess.run(
+        ["bash", "-c", f"{command}; exit ${{PIPESTATUS[0]}}"],
+        capture_output=True,
+        text=True,
+        env={**os.environ, **variables},
+    )
+    return done.returncode, done.stdout, done.stderr
+
+
+def test_a_closed_stream_is_no_fault() -> None:
+    assert run_with("2>&-", "models", "list")[0] == 0
+    assert run_with("2>&-", "models", "show", "nothing") == (4, "", "")
+    assert run_with(">&-", "models", "list") == (0, "", "")
+    assert run_with(">&-", "--version") == (0, "", "")
+
+
+@pytest.mark.parametrize("words", [("--version",), ("--help",), ("models", "list")])
+def test_a_reader_that_leaves_ends_with_141_and_no_word(words: tuple[str, ...]) -> None:
+    assert run_with("| true", *words) == (141, "", "")
+
+
+def test_a_reader_of_errors_that_leaves_ends_with_141() -> None:
+    assert run_with("2>&1 >&- | true", "models", "show", "nothing")[0] == 141
+
+
+def test_letters_that_the_encoding_lacks_are_escaped(tmp_path: Path) -> None:
+    code, out, err = run_with("", "inspect", str(tmp_path / "é.nii.gz"), PYTHONIOENCODING="ascii")
+    assert code == 3
+    assert "\\xe9.nii.gz" in out
+    assert "\\xe9.nii.gz" in err
 
 
 def test_out_of_memory_on_a_gpu_is_told_by_its_name(

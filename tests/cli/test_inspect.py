@@ -1,6 +1,8 @@
 """`omnisyn inspect` from the outside."""
 
 import json
+import os
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 
@@ -55,6 +57,41 @@ def test_a_refused_volume_is_told_with_why_and_remedy_and_exit_3(
     assert "remedy       fetch or export the file again" in captured.out
     assert captured.err.count("\n") == 1
     assert "1 of 2 volumes would be refused" in captured.err
+
+
+def test_a_folder_that_cannot_be_read_is_told_and_exit_3(
+    scan: Scan, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    top = scan("data/T1.nii.gz").parent
+    (top / "locked").mkdir()
+    scandir = os.scandir
+
+    def locked(place: str) -> object:
+        if str(place).endswith("locked"):
+            raise PermissionError(13, "Permission denied", str(place))
+        return scandir(place)
+
+    monkeypatch.setattr(os, "scandir", locked)
+    assert main(["inspect", str(top)]) == 3
+    captured = capsys.readouterr()
+    assert "locked: folder\n  refused      the folder cannot be read\n" in captured.out
+    assert "1 of 2" in captured.err
+    assert str(top) not in captured.out + captured.err
+
+
+def test_words_of_a_header_cannot_forge_a_line(capsys: pytest.CaptureFixture[str]) -> None:
+    import pydicom
+    import pydicom.data
+
+    exam = pydicom.dcmread(pydicom.data.get_testdata_file("MR_small.dcm"))
+    exam.SeriesDescription = "T1\x1b[31m\nT2.nii.gz: NIfTI\r\x9b2K"
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        exam.save_as("exam.dcm")
+        main(["inspect", "exam.dcm"])
+    out = capsys.readouterr().out
+    assert not {"\x1b", "\x9b", "\r"} & set(out)
+    assert not [line for line in out.splitlines() if line.startswith("T2")]
 
 
 def test_a_folder_without_images_is_refused(

@@ -1,5 +1,6 @@
 """Command line > OMNISYN_* > config file > default; an unknown key of a config file is an error."""
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -76,14 +77,57 @@ def test_an_unknown_key_is_refused_with_the_nearest_name(
 
 
 @pytest.mark.parametrize(
-    ("content", "code"), [('device = 3\nmatch-source = "perhaps"\n', 2), ("no toml", 3)]
+    ("content", "told"),
+    [
+        ("device = 3", "'device' does not fit (it takes a text, not 3)"),
+        ('match-source = "perhaps"', "'match-source' does not fit"),
+        ('target = "T2"', "'target' does not fit (it takes a list)"),
+        ("target = []", "'target' does not fit"),
+        ('target = ["T2", 3]', "'target' does not fit (it takes a text, not 3)"),
+        ('output = ["a"]', "'output' does not fit (it takes no list)"),
+        ('output = ""', "'output' does not fit (it is empty)"),
+        ("volume = 2020-01-01", "'volume' does not fit"),
+        ('config = "other.toml"', "a config file cannot name another one"),
+        ("no toml", "is not TOML"),
+        ("volume = " + "9" * 5000, "is not TOML"),
+        ("target = " + "[" * 50000, "is not TOML"),
+    ],
 )
-def test_a_wrong_type_or_syntax_is_refused(
-    content: str, code: int, asked: dict[str, Any], tmp_path: Path
+def test_what_does_not_fit_is_refused_with_file_and_key(
+    content: str,
+    told: str,
+    asked: dict[str, Any],
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     path = tmp_path / "settings.toml"
-    path.write_text(content)
-    assert main(["synthesize", "--src", "a", "--target", "T2", "--config", str(path)]) == code
+    path.write_text(content + "\n")
+    assert main(["synthesize", "--src", "a", "--target", "T2", "--config", str(path)]) == 3
+    line = capsys.readouterr().err
+    assert line.startswith("omnisyn: settings.toml: ")
+    assert told in line
+    assert not asked
+
+
+def test_a_config_that_is_no_file_is_refused(
+    asked: dict[str, Any], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    os.mkfifo(tmp_path / "pipe.toml")
+    for name in ("pipe.toml", "."):
+        words = ["synthesize", "--src", "a", "--target", "T2", "--config"]
+        assert main([*words, str(tmp_path / name)]) == 3
+        assert "cannot read the config file (not a regular file)" in capsys.readouterr().err
+    assert not asked
+
+
+@pytest.mark.parametrize("words", [["-o", ""], ["--output="], ["--weights", ""], ["--truth="]])
+def test_an_empty_value_is_refused(
+    words: list[str], asked: dict[str, Any], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["synthesize", "--src", "a", "--target", "T2", *words]) == 2
+    assert f"omnisyn: {words[0].rstrip('=')} is empty" in capsys.readouterr().err
+    assert main(["synthesize", "--src", "", "--target", "T2"]) == 2
+    assert main(["inspect", ""]) == 2
     assert not asked
 
 
@@ -93,5 +137,7 @@ def test_a_truth_needs_its_contrast(
     words = ["synthesize", "--src", "a", "--target", "T2", "--truth"]
     assert main([*words, "T2.nii.gz"]) == 2
     assert "T2=PATH" in capsys.readouterr().err
+    assert main([*words, "/home/secret/T2.nii.gz"]) == 2
+    assert "--truth T2.nii.gz lacks" in capsys.readouterr().err
     assert main([*words, "T2=t.nii.gz"]) == 0
     assert asked["truth"] == {"T2": Path("t.nii.gz")}

@@ -54,6 +54,55 @@ def test_sessions_are_kept_apart(scan: Scan) -> None:
     assert len(find_patients(files)) == 2
 
 
+def test_subjects_with_hyphens_or_numbers_are_never_mixed(scan: Scan, tmp_path: Path) -> None:
+    files = [scan("d/sub-A-001_T1w.nii.gz"), scan("d/sub-A-002_T2w.nii.gz")]
+    assert [len(patient.sources) for patient in find_patients(files)] == [1, 1]
+    files += [scan("d/sub-B_001_T1w.nii.gz"), scan("d/sub-B_002_T2w.nii.gz")]
+    apart = {"sub-A-001": ["T1"], "sub-A-002": ["T2"], "sub-B_001": ["T1"], "sub-B_002": ["T2"]}
+    assert found([tmp_path / "d"]) == apart
+
+
+def test_namesakes_below_two_folders_are_two_patients(scan: Scan, tmp_path: Path) -> None:
+    scan("d/A/sub-01/anat/sub-01_T1w.nii.gz")
+    scan("d/B/sub-01/anat/sub-01_T2w.nii.gz")
+    scan("d/B/sub-02/anat/sub-02_T2w.nii.gz")
+    assert found([tmp_path / "d"]) == {"A/sub-01": ["T1"], "B/sub-01": ["T2"], "sub-02": ["T2"]}
+
+
+def test_namesakes_given_one_by_one_are_not_taken_for_one_patient(scan: Scan) -> None:
+    files = [scan("A/sub-01_T1w.nii.gz"), scan("B/sub-01_T2w.nii.gz")]
+    with pytest.raises(UsageError, match="cannot tell whether"):
+        find_patients(files)
+    assert found([f"T1={files[0]}", f"T2={files[1]}"]) == {".": ["T1", "T2"]}
+    assert found([files[0], scan("B/sub-01_T1w.nii.gz")]) == {"A": ["T1"], "B": ["T1"]}
+
+
+def test_patients_whose_results_would_have_one_name_are_refused(scan: Scan, tmp_path: Path) -> None:
+    first, second = scan("A/001/T1.nii.gz"), scan("B/001/T1.nii.gz")
+    for items in (
+        [tmp_path / "A", tmp_path / "B"],
+        [tmp_path / "A", tmp_path / "A"],
+        [first, second.parent],
+    ):
+        with pytest.raises(UsageError, match="results of two patients would have one name"):
+            find_patients(items)
+    scan("C/002/T1.nii.gz")
+    assert found([tmp_path / "A", tmp_path / "C"]) == {"001": ["T1"], "002": ["T1"]}
+
+
+def test_a_folder_given_as_dots_has_its_name(
+    scan: Scan, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(scan("A/001/T1.nii.gz").parent)
+    assert [patient.name for patient in find_patients(["."])] == ["001"]
+    (tmp_path / "empty" / "inner").mkdir(parents=True)
+    monkeypatch.chdir(tmp_path / "empty" / "inner")
+    with pytest.raises(InputError, match=r"^empty: holds no scan"):
+        find_patients([".."])
+    with pytest.raises(UsageError, match="a source is empty"):
+        find_patients([""])
+
+
 def test_one_contrast_from_two_folders_is_two_patients(scan: Scan) -> None:
     files = [scan("a/T1.nii.gz"), scan("b/T1.nii.gz")]
     assert found(files) == {"a": ["T1"], "b": ["T1"]}

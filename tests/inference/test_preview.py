@@ -57,6 +57,13 @@ def test_a_thick_slice_keeps_its_shape(slices: np.ndarray) -> None:
     assert stretched[0] > 1.8 * square[0]
 
 
+@pytest.mark.parametrize("shape", [(4, 300, 1), (4, 1, 300)])
+def test_a_line_of_voxels_makes_a_picture_of_common_size(shape: tuple[int, int, int]) -> None:
+    line = np.random.default_rng(0).uniform(0.1, 1, shape).astype(np.float32)
+    height, width, _ = picture(draw(line)).shape
+    assert max(height, width) < 6000
+
+
 def test_slices_are_spread_over_the_head_and_nowhere_else(slices: np.ndarray) -> None:
     assert evenly_in_head([slices], 3) == [10, 7, 4]
     assert evenly_in_head([slices], 99) == list(range(11, 2, -1))

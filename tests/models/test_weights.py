@@ -1,10 +1,11 @@
 import json
+import os
 from pathlib import Path
 
 import pytest
 import torch
 
-from omnisyn.errors import ModelError
+from omnisyn.errors import ModelError, UsageError
 from omnisyn.models import weights as weights_module
 from omnisyn.models.backbone import ModelSettings
 from omnisyn.models.card import CardDescription
@@ -216,3 +217,54 @@ def test_weights_that_float16_cannot_hold_are_not_saved(tmp_path: Path, value: f
 def change_card(saved: Path, **changes: object) -> None:
     path = saved.with_suffix(".json")
     path.write_text(json.dumps(json.loads(path.read_text()) | changes))
+
+
+@pytest.mark.parametrize("content", ["[" * 100_000, '{"size": 1' + "0" * 5000 + "}"])
+def test_card_too_deep_or_with_a_number_too_long_is_refused(saved: Path, content: str) -> None:
+    saved.with_suffix(".json").write_text(content)
+    with pytest.raises(ModelError, match=r"^tiny\.json: the card cannot be read"):
+        load_weights(saved)
+    deep = json.loads('{"a":' * 900 + "1" + "}" * 900)
+    save_weights(saved, build_generator(NARROW), DESCRIPTION)
+    change_card(saved, figures=deep)
+    with pytest.raises(ModelError, match=r"^tiny\.json: the card cannot be read"):
+        load_card(saved)
+
+
+def test_pipes_and_folders_in_the_place_of_files_are_refused(saved: Path) -> None:
+    card = saved.with_suffix(".json")
+    saved.unlink()
+    for put in (os.mkfifo, os.mkdir):
+        put(saved)
+        with pytest.raises(ModelError, match=r"cannot be read \(not a regular file"):
+            load_weights(card)
+        saved.unlink() if saved.is_fifo() else saved.rmdir()
+    saved.touch()
+    card.unlink()
+    os.mkfifo(card)
+    with pytest.raises(ModelError, match=r"cannot be read \(not a regular file") as refusal:
+        load_weights(saved)
+    assert str(saved.parent) not in str(refusal.value)
+
+
+@pytest.mark.parametrize(
+    "model", [{"backbone": "abacus"}, {"width": 4, "condition_size": 8, "fusion_heads": 3}]
+)
+def test_card_of_a_model_that_cannot_be_built_is_refused(
+    saved: Path, model: dict[str, object]
+) -> None:
+    change_card(saved, model=model)
+    with pytest.raises(ModelError, match=r"tiny\.safetensors: .* cannot be built"):
+        load_weights(saved)
+
+
+def test_names_that_are_empty_too_long_or_dots_are_told_by_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(UsageError, match="is empty"):
+        find_weights("")
+    with pytest.raises(ModelError, match="there are no weights"):
+        find_weights("n" * 300)
+    with pytest.raises(ModelError, match=f"^{tmp_path.name}: the folder holds no weights"):
+        find_weights(".")

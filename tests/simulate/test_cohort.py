@@ -88,6 +88,9 @@ def test_an_existing_site_is_refused_and_replaced_when_asked(small_cohort, ellip
         simulate_cohort(small_cohort, tmp_path, **options)
     simulate_cohort(small_cohort, tmp_path, **options, seed=99, overwrite=True)
     assert (tmp_path / "sim-external1" / "patients.tsv").read_text() != table
+    (tmp_path / "sim-external1" / "site.toml").unlink()
+    with pytest.raises(InputError, match="sim-external1: what is there is no site"):
+        simulate_cohort(small_cohort, tmp_path, **options, overwrite=True)
 
 
 def test_sites_are_chosen_by_name_or_role(small_cohort):

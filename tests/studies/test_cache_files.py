@@ -94,6 +94,14 @@ def _cut_index(site: Site, write_head: WriteHead) -> None:
     path.write_text(path.read_text()[:-50])
 
 
+def _deepen_index(site: Site, write_head: WriteHead) -> None:
+    (site.cache / "index.json").write_text("[" * 100_000)
+
+
+def _lengthen_index(site: Site, write_head: WriteHead) -> None:
+    (site.cache / "index.json").write_text('{"format": 1' + "0" * 5000 + "}")
+
+
 def _age_index(site: Site, write_head: WriteHead) -> None:
     path = site.cache / "index.json"
     path.write_text(json.dumps({**json.loads(path.read_text()), "format": 0}))
@@ -115,6 +123,8 @@ def _lose_index(site: Site, write_head: WriteHead) -> None:
         (_swap_array, r"is torn \(p3.npy"),
         (_lose_array, r"is torn \(p3.npy"),
         (_cut_index, "cannot be read"),
+        (_deepen_index, "cannot be read"),
+        (_lengthen_index, "cannot be read"),
         (_age_index, "cannot be read"),
         (_lose_index, "does not exist"),
     ],

@@ -72,6 +72,46 @@ def test_flat_folder_of_bids_names_and_folder_of_one_patient(tmp_path: Path):
     assert _found(single) == {"case9": {"T1": "T1.nii.gz", "FLAIR": "flair.nii.gz"}}
 
 
+def test_subjects_with_hyphens_or_numbers_are_never_mixed(tmp_path: Path):
+    _touch(tmp_path, "sub-A-001_T1w.nii.gz", "sub-A-002_T2w.nii.gz",
+           "sub-B_001_T1w.nii.gz", "sub-B_002_T2w.nii.gz")  # fmt: skip
+    assert {name: list(files) for name, files in _found(tmp_path).items()} == {
+        "sub-A-001": ["T1"], "sub-A-002": ["T2"], "sub-B_001": ["T1"], "sub-B_002": ["T2"],
+    }  # fmt: skip
+
+
+def test_namesakes_below_two_folders_are_two_patients_and_two_persons(tmp_path: Path):
+    _touch(tmp_path, "A/sub-01/anat/sub-01_T1w.nii.gz", "B/sub-01/anat/sub-01_T2w.nii.gz",
+           "B/sub-02/anat/sub-02_T2w.nii.gz")  # fmt: skip
+    subjects = {item.identifier: item.subject for item in find_patients(tmp_path).patients}
+    assert subjects == {"A_sub-01": "A_sub-01", "B_sub-01": "B_sub-01", "sub-02": "sub-02"}
+
+
+def test_visits_of_a_subject_stay_one_person_wherever_they_stand(tmp_path: Path):
+    _touch(tmp_path, "baseline/sub-01_T1w.nii.gz", "followup/sub-01_T1w.nii.gz",
+           "sub-02/20200101/T1.nii.gz", "sub-02/20210101/T1.nii.gz")  # fmt: skip
+    subjects = {item.identifier: item.subject for item in find_patients(tmp_path).patients}
+    assert subjects == {
+        "baseline_sub-01": "sub-01",
+        "followup_sub-01": "sub-01",
+        "sub-02_20200101": "sub-02",
+        "sub-02_20210101": "sub-02",
+    }
+
+
+def test_two_folders_that_would_give_one_name_are_refused(tmp_path: Path):
+    _touch(tmp_path, "p1_a/T1.nii.gz", "p1/a/T2.nii.gz")
+    with pytest.raises(InputError, match=r"two patients would be called p1_a .*p1/a and p1_a"):
+        find_patients(tmp_path)
+
+
+def test_links_to_folders_are_not_followed(tmp_path: Path):
+    _touch(tmp_path, "p1/T1.nii.gz")
+    (tmp_path / "p1" / "loop").symlink_to("..")
+    (tmp_path / "p2").symlink_to("p1")
+    assert set(_found(tmp_path)) == {"p1"}
+
+
 def test_masks_are_never_taken_for_the_contrast_they_were_drawn_on(tmp_path: Path):
     _touch(tmp_path, "p1/T1.nii.gz", "p1/T1_mask.nii.gz", "p1/tumor_T1.nii.gz",
            "p1/lesions.nii.gz", "p1/head.nii.gz", "p1/T2_brainmask.nii.gz")  # fmt: skip

@@ -2,6 +2,7 @@
 
 import gzip
 import json
+import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -86,6 +87,18 @@ def test_contrasts_on_two_grids_stop_it_and_leave_nothing(
     assert list((tmp_path / "root").iterdir()) == []
 
 
+@pytest.mark.parametrize(
+    ("put", "reason"), [(os.mkfifo, "a pipe"), (lambda p: p.symlink_to("gone"), "leads nowhere")]
+)
+def test_what_has_the_name_of_a_contrast_and_is_no_file_stops_it(
+    source: Path, tmp_path: Path, put: Callable[[Path], None], reason: str
+):
+    put(source / "case2" / "FLAIR.nii.gz")
+    with pytest.raises(InputError, match=rf"FLAIR\.nii\.gz: .*{reason}"):
+        prepare(source, tmp_path / "root" / "clinic")
+    assert list((tmp_path / "root").iterdir()) == []
+
+
 def test_mask_on_another_grid_stops_it(source: Path, tmp_path: Path):
     write_volume(
         source / "case2" / "tumor.nii.gz", np.ones((4, 4, 4)), Geometry((4,) * 3, np.eye(4))
@@ -144,6 +157,42 @@ def test_site_that_exists_is_kept_unless_overwriting_is_allowed(source: Path, tm
     prepare(source, out, role="external", overwrite=True)
     assert DataRoot(out.parent).select("external")[0].name == "clinic"
     assert DataRoot(out.parent).names() == ("clinic",)
+
+
+def test_overwriting_replaces_a_site_or_an_empty_folder_and_nothing_else(
+    source: Path, tmp_path: Path
+):
+    out = tmp_path / "root" / "clinic"
+    out.mkdir(parents=True)
+    (out / "thesis.txt").write_text("precious")
+    with pytest.raises(InputError, match="clinic: what is there is no site"):
+        prepare(source, out, overwrite=True)
+    assert (out / "thesis.txt").read_text() == "precious"
+    (out / "thesis.txt").rename(out.with_name("other"))
+    with pytest.raises(InputError, match="other: what is there is no site"):
+        prepare(source, out.with_name("other"), overwrite=True)
+    assert out.with_name("other").read_text() == "precious"
+    assert prepare(source, out, overwrite=True).site.name == "clinic"
+
+
+def test_sidecars_that_strict_json_cannot_hold_are_copied_without_what_is_odd(
+    source: Path, tmp_path: Path
+):
+    sidecar = source / "sub-01" / "anat" / "sub-01_T1w.json"
+    sidecar.write_text('{"EchoTime": NaN, "a": 1e400, "b": "\\ud800", "patient_id": "x", "c": 1}')
+    prepare(source, tmp_path / "root" / "clinic")
+    copied = json.loads((tmp_path / "root" / "clinic" / "sub-01" / "T1.json").read_text())
+    assert set(copied) == {"c", "Contrast", "SourceFile", "SourceSHA256"}
+
+
+def test_a_source_given_as_a_dot_is_called_by_its_name(
+    source: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.chdir(source)
+    with pytest.raises(UsageError, match=r"^source: .*--out ROOT/SITE"):
+        prepare(Path("."))
+    with pytest.raises(InputError, match=r"^source: the source lies inside the site"):
+        prepare(Path("case2"), Path("."), overwrite=True)
 
 
 def test_simulated_volumes_make_a_simulated_site_only(

@@ -292,6 +292,9 @@ def test_the_hash_is_that_of_the_bytes(tmp_path):
     assert sha256_file(path) == hashlib.sha256(b"omnisyn" * 100_000).hexdigest()
     with pytest.raises(ResourceError, match="gone: cannot read"):
         sha256_file(tmp_path / "gone")
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(ResourceError, match="pipe: cannot read"):
+        sha256_file(tmp_path / "pipe")
 
 
 def test_files_that_belong_together_come_together_or_not_at_all(tmp_path):

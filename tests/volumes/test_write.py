@@ -207,6 +207,16 @@ def test_an_existing_output_is_kept_unless_overwriting_is_allowed(tmp_path, grey
     np.testing.assert_array_equal(read_volume(tmp_path / "x.nii.gz").voxels, grey_voxels)
 
 
+@pytest.mark.parametrize("content", ["[" * 100_000, '{"a": 1' + "0" * 5000 + "}", "[]", None])
+def test_a_sidecar_that_cannot_be_ours_finishes_no_volume(tmp_path, grey_voxels, content):
+    path = write_volume(tmp_path / "x.nii.gz", grey_voxels, GEOMETRY, sidecar={})
+    assert finished(path) is not None
+    side = tmp_path / "x.json"
+    side.unlink()
+    os.mkfifo(side) if content is None else side.write_text(content)
+    assert finished(path) is None
+
+
 def test_a_missing_folder_is_a_fault_that_leaves_nothing(tmp_path, grey_voxels):
     with pytest.raises(ResourceError, match="its folder does not exist"):
         write_volume(tmp_path / "gone" / "x.nii.gz", grey_voxels, GEOMETRY, sidecar={})

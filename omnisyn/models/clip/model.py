@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 import torch
 
-from omnisyn.errors import ModelError, UsageError
+from omnisyn.errors import ModelError, UsageError, reason_of
 from omnisyn.models.clip.text_image import (
     SMALL,
     ClipSettings,
@@ -19,6 +19,7 @@ from omnisyn.models.clip.text_image import (
 )
 from omnisyn.models.clip.vocabulary import CONTEXT_LENGTH, VOCABULARY_SIZE
 from omnisyn.models.hub import PREFIX, fetch_from_hub, is_hub_address
+from omnisyn.paths import name_of
 from omnisyn.volumes.atomic import sha256_file
 
 __all__ = ["SMALL", "ClipSettings", "TextImageModel", "build_clip"]
@@ -135,11 +136,11 @@ def _shape_in(folder: Path) -> ClipShape:
     try:
         content = json.loads((folder / _CONFIGURATION).read_text("utf-8"))
         return _shape(content["model_cfg"], content.get("preprocess_cfg", {}), folder.name)
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, RecursionError, KeyError, TypeError) as error:
         raise ModelError(
             f"the folder has no valid {_CONFIGURATION}",
-            where=folder.name,
-            why=f"{type(error).__name__}: {error}",
+            where=name_of(folder),
+            why=f"{type(error).__name__}: {reason_of(error)}",
             remedy="give a folder or a hub model in open_clip's layout",
         ) from error
 
@@ -192,6 +193,6 @@ def _load(model: TextImageModel, file: Path, pinned: str | None) -> None:
         raise ModelError(
             "the CLIP weights cannot be loaded",
             where=file.name,
-            why=(str(error).splitlines() or [type(error).__name__])[0],
+            why=reason_of(error),
             remedy="give weights of the same architecture, in open_clip's layout",
         ) from error

@@ -12,7 +12,7 @@ from pathlib import Path
 import torch
 from pydantic import Field
 
-from omnisyn.errors import InputError, ModelError
+from omnisyn.errors import InputError, ModelError, reason_of
 from omnisyn.models.clip.text_image import ClipShape, TextImageModel, assemble
 from omnisyn.models.tensor_file import (
     FileSeal,
@@ -75,11 +75,11 @@ def load_clip(folder: Path, name: str, *, with_image_tower: bool = True) -> Text
         raise ModelError(
             "there is no text-image model", where=path.name, remedy="run `omnisyn align` first"
         ) from None
-    except (OSError, ValueError, TypeError, InputError) as error:
+    except (OSError, ValueError, RecursionError, TypeError, InputError) as error:
         raise ModelError(
             "the text-image model cannot be read",
             where=path.name,
-            why=str(error),
+            why=reason_of(error),
             remedy="run `omnisyn align` again",
         ) from error
     if with_image_tower and stored.image is None:

@@ -1,0 +1,100 @@
+"""Whose scan a file is, as BIDS names say: the subject and session of its name and folders.
+
+Scans of two patients must never meet. So a subject is only the same subject below the same folder,
+and a label is taken whole, with the hyphens, dots and numbers that BIDS does not allow in it.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from pathlib import PurePath
+
+from omnisyn.contrasts import guess_contrast, is_contrast
+
+_SUFFIXES = (".nii.gz", ".nii", ".dcm", ".ima")
+_LABEL = re.compile(r"(?:^|_)((?:sub|ses)-[^_]+(?:_[0-9]+)*)(?=_|$)")
+_SUBJECT = "sub-"
+# In "sub-01.T1" and "sub-01-T1" the contrast is no part of the label.
+_LAST_WORD = re.compile(r"(.+-.+)[-. ]([^-. ]+)$")
+_DATA_FOLDER = "anat"
+
+
+def stem(name: str) -> str:
+    """A file name without its image suffix; `sub.01.nii.gz` → `sub.01`."""
+    for suffix in _SUFFIXES:
+        if name.lower().endswith(suffix) and len(name) > len(suffix):
+            return name[: -len(suffix)]
+    return name
+
+
+def labels(name: str) -> tuple[str, ...]:
+    """Subject and session in the name of a file or folder: `sub-01_ses-2_T1w.nii.gz` → two."""
+    bare = stem(name)
+    last = _LAST_WORD.fullmatch(bare.rsplit("_", 1)[-1])
+    if last and is_contrast(last[2]):
+        bare = bare[: -len(last[2]) - 1]
+    return tuple(_LABEL.findall(bare))
+
+
+def without_labels(name: str) -> str:
+    """What a file's name, less its suffix, says besides its subject and session."""
+    rest = stem(name)
+    for label in labels(name):
+        rest = rest.replace(label, "", 1)
+    return rest.strip("_-. ")
+
+
+def names_subject(name: str) -> bool:
+    """Whether the name of a file or folder holds a subject."""
+    return any(label.startswith(_SUBJECT) for label in labels(name))
+
+
+def owner(path: PurePath) -> tuple[str, ...]:
+    """Folders and labels that tell the patient of a scan, whose path or name holds a subject.
+
+    Folders that only say what the scan is (`anat`, its contrast) are left out, and what both name
+    and folders say stands once: `a/sub-01/anat/sub-01_T1w.nii.gz` → `a`, `sub-01`.
+    """
+    shown = guess_contrast(without_labels(path.name))
+    parts: list[str] = []
+    for folder in path.parts[:-1]:
+        if folder.lower() == _DATA_FOLDER:
+            continue
+        if shown is not None and is_contrast(folder) and guess_contrast(folder) is shown:
+            continue
+        own = labels(folder)
+        parts += own if "_".join(own) == folder else [folder]
+    return (*parts, *(label for label in labels(path.name) if label not in parts))
+
+
+def owners(paths: Iterable[PurePath]) -> dict[PurePath, tuple[str, ...]]:
+    """The patient of each path below one folder that holds a subject, in its name or folders.
+
+    Folders above the subject are named only where they are needed to tell two patients apart:
+    `a/sub-01` and `b/sub-01`, but `sub-02`.
+
+    Args:
+        paths: relative to that folder.
+    """
+    whole = {path: owner(path) for path in paths if any(map(names_subject, path.parts))}
+    namesakes: dict[tuple[str, ...], set[tuple[str, ...]]] = {}
+    for parts in whole.values():
+        namesakes.setdefault(_from_subject(parts), set()).add(parts)
+    return {
+        path: short if len(namesakes[short := _from_subject(parts)]) == 1 else parts
+        for path, parts in whole.items()
+    }
+
+
+def person(parts: tuple[str, ...]) -> tuple[str, ...]:
+    """The parts of a patient's name up to the subject: what all sessions of one person share."""
+    return parts[: _place_of_subject(parts) + 1]
+
+
+def _from_subject(parts: tuple[str, ...]) -> tuple[str, ...]:
+    return parts[_place_of_subject(parts) :]
+
+
+def _place_of_subject(parts: tuple[str, ...]) -> int:
+    return max(place for place, part in enumerate(parts) if names_subject(part))
