@@ -20,7 +20,6 @@ from torch import Tensor
 
 from omnisyn.errors import ModelError
 from omnisyn.listeners import Note
-from omnisyn.models.tensor_file import fill_module, parse_tensors, write_tensors
 from omnisyn.studies.slices import SliceBatch, SliceSource
 from omnisyn.training.average import AveragedWeights
 from omnisyn.training.checkpoints import (
@@ -37,7 +36,6 @@ from omnisyn.training.progress import MetricsLog, ProgressBar
 from omnisyn.training.run import RunFolder, RunOptions
 from omnisyn.training.signals import StopRequests
 from omnisyn.training.stage import Row, TrainingStage
-from omnisyn.volumes.atomic import resource_error
 
 
 @dataclass
@@ -76,6 +74,7 @@ class Loop:
         self.options, self.accelerator, self.say = options, accelerator, say
         self.settings = stage.settings
         self.standing = Standing()
+        self._best: dict[str, Tensor] = {}
         self._saved: tuple[int, int] | None = None
 
     def setup(self, resumed: bool) -> None:
@@ -119,6 +118,8 @@ class Loop:
             if self.accelerator.scaler is not None:
                 self.accelerator.scaler.load_state_dict(dict(found.state["scaler"]))
             self.standing = Standing(**found.state["standing"])
+            if self.standing.best_step >= 0:
+                self._best = dict(found.tensors["best"])
         except (RuntimeError, KeyError, ValueError, TypeError) as error:
             raise ModelError(
                 "the checkpoint does not fit this run", where=self.run.name, why=str(error)
@@ -239,10 +240,12 @@ class Loop:
                 standing.best_step, standing.best_score = standing.step, result.score
                 standing.best_figures = finite(result.figures)
                 standing.best_table = result.table
-                if self.accelerator.is_main_process:
-                    self.run.checkpoints.mkdir(parents=True, exist_ok=True)
-                    best = self.run.checkpoints / "best.safetensors"
-                    write_tensors(best, self.stage.network.state_dict(), "float32")
+                # Kept here and in the checkpoints, never in a file of their own: weights and the
+                # standing that says what they are can then not be of two moments.
+                self._best = {
+                    name: tensor.detach().to("cpu", copy=True)
+                    for name, tensor in self.stage.network.state_dict().items()
+                }
         standing.validated = standing.step
         log.write(standing.step, "validation", result.figures)
         self.say(
@@ -264,6 +267,8 @@ class Loop:
         }
         if self.average is not None:
             tensors["average"] = self.average.tensors()
+        if self._best:
+            tensors["best"] = self._best
         state: dict[str, Any] = {"standing": asdict(self.standing)}
         if self.accelerator.scaler is not None:
             state["scaler"] = self.accelerator.scaler.state_dict()
@@ -279,21 +284,15 @@ class Loop:
 
         Raises:
             ModelError: there are none, because no validation gave a finite figure.
-            ResourceError: they cannot be read.
         """
-        if self.standing.best_step < 0:
+        if not self._best:
             raise ModelError(
                 "no weights to export",
                 where=self.run.name,
                 why="no validation patient gave a figure",
                 remedy="check that the data has validation patients with two contrasts or more",
             )
-        best = self.run.checkpoints / "best.safetensors"
-        try:
-            content = best.read_bytes()
-        except OSError as error:
-            raise resource_error("cannot read the best weights", best, error) from error
-        fill_module(self.stage.network, parse_tensors(content, best.name), best.name)
+        self.stage.network.load_state_dict(self._best)
         self.stage.eval()
 
 

@@ -2,7 +2,7 @@
 
 runs/NAME/config.toml        the resolved recipe and options
 runs/NAME/run.json           stage, where it started from, how far it is, whether it finished
-runs/NAME/checkpoints/       what it can be resumed from, and `best.safetensors`
+runs/NAME/checkpoints/       what it can be resumed from
 runs/NAME/final/             the stage's product, once there is one
 runs/NAME/metrics.jsonl      losses and validation figures by step
 runs/NAME/tensorboard/
@@ -189,12 +189,12 @@ class RunFolder:
         if not self.metrics.is_file():
             return
         kept = []
-        for line in self.metrics.read_text(encoding="utf-8").splitlines():
+        for line in self.metrics.read_text(encoding="utf-8", errors="replace").splitlines():
             try:
                 if json.loads(line)["step"] <= step:
                     kept.append(line + "\n")
             except (ValueError, KeyError, TypeError):
-                continue  # the last line of a killed run may be cut
+                continue  # the last line of a killed run may be cut, or never have reached the disk
         write_text_atomic(self.metrics, "".join(kept))
 
 
