@@ -97,6 +97,23 @@ def test_sigterm_writes_a_checkpoint_and_exits_143(runs: Path, stand_in: ModuleT
     )
 
 
+def test_second_process_is_kept_out_of_a_run_and_its_half_written_files(
+    runs: Path, stand_in: ModuleType
+) -> None:
+    out = runs / "alone"
+    process = start("pretrain", out, 0.4)
+    wait_for_first_loss(process, out, 0)
+    (out / ".half.partial").touch()
+    with pytest.raises(InputError, match="alone: the run is in use by another process"):
+        stand_in.train("pretrain", out)
+    assert (out / ".half.partial").exists()
+    notes = process.communicate()[1]
+    assert process.returncode == 0, notes
+    assert same_bytes(
+        out / "final/encoder.safetensors", runs / "pretrain/final/encoder.safetensors"
+    )
+
+
 def test_damaged_newest_checkpoint_falls_back_to_the_one_before(
     runs: Path, tmp_path: Path, stand_in: ModuleType, capsys: pytest.CaptureFixture[str]
 ) -> None:
