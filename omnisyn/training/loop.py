@@ -20,7 +20,7 @@ from torch import Tensor
 
 from omnisyn.errors import ModelError
 from omnisyn.listeners import Note
-from omnisyn.studies.slices import SliceBatch, SliceSource
+from omnisyn.studies.slices import SliceBatch, SliceSource, SourceClosed
 from omnisyn.training.average import AveragedWeights
 from omnisyn.training.checkpoints import (
     Checkpoint,
@@ -140,7 +140,7 @@ class Loop:
         main = self.accelerator.is_main_process
         save_every = self.options.save_every or self.settings.save_every
         with (
-            StopRequests() as stop,
+            StopRequests(self._stop_waiting) as stop,
             ProgressBar(
                 self.stage.stage, self.settings.steps, self.standing.step, main
             ) as progress,
@@ -148,24 +148,36 @@ class Loop:
             Batches(self.stage, self.source, self.accelerator) as batches,
             repeatable_arithmetic(self.accelerator.device),
         ):
-            self.patients = self.source.validation()
-            while True:
-                ended = self._ended(time.monotonic() - session)
-                if ended or self._due(self.settings.validate_every):
-                    self._validate(log, stop)
-                self.standing.seconds = before + time.monotonic() - session
-                stopping = self._agreed(stop.requested)
-                if ended or stopping or self._due(save_every):
-                    self._save()
-                if stopping:
-                    self.say(f"stopped at step {self.standing.step}; --resume auto goes on")
-                    stop.leave()
-                if ended:
-                    return ended
-                losses = self._step(batches)
-                progress.advance(self.standing.step)
-                if self._due(self.settings.log_every) or self._due(save_every):
-                    progress.show(self._log_losses(log, losses))
+            try:
+                self.patients = self.source.validation()
+                while True:
+                    ended = self._ended(time.monotonic() - session)
+                    if ended or self._due(self.settings.validate_every):
+                        self._validate(log, stop)
+                    self.standing.seconds = before + time.monotonic() - session
+                    if self._agreed(stop.requested):
+                        break
+                    if ended or self._due(save_every):
+                        self._save()
+                    if ended:
+                        return ended
+                    losses = self._step(batches)
+                    progress.advance(self.standing.step)
+                    if self._due(self.settings.log_every) or self._due(save_every):
+                        progress.show(self._log_losses(log, losses))
+            except SourceClosed:
+                # No step begins before its batch is there, so what is saved now is whole.
+                if not stop.requested:
+                    raise
+            self._save()
+            self.say(f"stopped at step {self.standing.step}; --resume auto goes on")
+            self.source.close()
+            stop.leave()
+
+    def _stop_waiting(self) -> None:
+        # Of several processes none may leave before all have agreed on the step.
+        if self.accelerator.num_processes == 1:
+            self.source.close()
 
     def _due(self, every: int) -> bool:
         return self.standing.step > 0 and self.standing.step % every == 0

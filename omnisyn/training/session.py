@@ -79,9 +79,10 @@ def run_stage(
     """
     recipe = resolved_recipe(name, options)
     settings = recipe.stage(name)
-    if source is None:
-        source = open_source(options, settings, say)
     with contextlib.ExitStack() as held:
+        if source is None:
+            source = open_source(options, settings, say)
+            held.callback(source.close)
         accelerator = held.enter_context(accelerator_for(options))
         config = RunConfig(
             stage=name,

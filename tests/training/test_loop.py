@@ -6,6 +6,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -15,7 +16,7 @@ import pytest
 import torch
 
 from omnisyn.errors import InputError, ModelError
-from omnisyn.studies.slices import SliceBatch
+from omnisyn.studies.slices import SliceBatch, SourceClosed
 from omnisyn.training.loop import Loop
 from omnisyn.training.pretrain import Pretraining, pretrain
 from omnisyn.training.run import RunFolder, RunOptions
@@ -92,6 +93,44 @@ def test_sigterm_writes_a_checkpoint_and_exits_143(runs: Path, stand_in: ModuleT
     assert RunFolder(out).record()["finished"] is False
     result = stand_in.train("pretrain", out)
     assert (result.step, result.stopped_by) == (6, "steps")
+    assert same_bytes(
+        out / "final/encoder.safetensors", runs / "pretrain/final/encoder.safetensors"
+    )
+
+
+@pytest.mark.parametrize("slow", ["batch", "validation"])
+def test_stop_does_not_wait_for_a_source_that_takes_long(
+    runs: Path, stand_in: ModuleType, tmp_path: Path, slow: str
+) -> None:
+    class Slow(stand_in.Discs):  # type: ignore[misc, name-defined]
+        closed = threading.Event()
+
+        def wait(self, kind: str) -> None:
+            if kind == slow:
+                threading.Timer(0.5, os.kill, (os.getpid(), signal.SIGTERM)).start()
+                self.closed.wait(60)
+                raise SourceClosed
+
+        def batch(self, step: int) -> SliceBatch:
+            if step == 3:
+                self.wait("batch")
+            return super().batch(step)
+
+        def validation(self) -> tuple[SliceBatch, ...]:
+            self.wait("validation")
+            return super().validation()
+
+        def close(self) -> None:
+            self.closed.set()
+
+    out = tmp_path / "stopped"
+    begun = time.monotonic()
+    with pytest.raises(SystemExit) as left:
+        pretrain(RunOptions(recipe=stand_in.RECIPE, out=out, device="cpu"), source=Slow())
+    assert left.value.code == 143
+    assert time.monotonic() - begun < 20
+    assert last_checkpoint(out).name == f"step-0000000{3 if slow == 'batch' else 0}"
+    stand_in.train("pretrain", out)
     assert same_bytes(
         out / "final/encoder.safetensors", runs / "pretrain/final/encoder.safetensors"
     )
