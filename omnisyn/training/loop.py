@@ -144,7 +144,7 @@ class Loop:
             ProgressBar(
                 self.stage.stage, self.settings.steps, self.standing.step, main
             ) as progress,
-            MetricsLog(self.run, self.standing.step, main) as log,
+            MetricsLog(self.run, self.standing.step, main, self.say) as log,
             Batches(self.stage, self.source, self.accelerator) as batches,
             repeatable_arithmetic(self.accelerator.device),
         ):
