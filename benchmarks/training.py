@@ -45,6 +45,9 @@ class TimedSlices:
         """One patient of one slice: a run needs one to select its weights on."""
         return (self._slices(1),)
 
+    def close(self) -> None:
+        """Nothing is in the making."""
+
     @property
     def seconds_a_step(self) -> float:
         """The shortest step; the first one, which builds the optimizer's state, is left out."""

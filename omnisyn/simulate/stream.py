@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
+from torch.overrides import TorchFunctionMode
 
 from omnisyn.contrasts import NAMES
 from omnisyn.errors import UsageError
@@ -24,7 +26,13 @@ from omnisyn.simulate.patient import (
 )
 from omnisyn.studies.augment import AugmentationSettings, apply_augmentation, draw_augmentation
 from omnisyn.studies.seeding import generator_at
-from omnisyn.studies.slices import SliceBatch, StudySlice, evenly_thinned, stack_slices
+from omnisyn.studies.slices import (
+    SliceBatch,
+    SourceClosed,
+    StudySlice,
+    evenly_thinned,
+    stack_slices,
+)
 from omnisyn.volumes.normalize import (
     MINIMUM_HEAD_FRACTION,
     head_boxes,
@@ -122,6 +130,7 @@ class SimulatedSlices:
         self._heads: dict[int, Future[list[_Scanned]]] = {}
         self._worker = ThreadPoolExecutor(max_workers=1, thread_name_prefix="simulate")
         self._validated: list[SliceBatch] = []
+        self._closed = False
 
     def batch(self, step: int) -> SliceBatch:
         """The batch of a step: images ``[batch_size, 6, crop, crop]``."""
@@ -156,6 +165,11 @@ class SimulatedSlices:
             self._validated.append(stack_slices([scanned.slice(index) for index in thinned]))
         return tuple(self._validated)
 
+    def close(self) -> None:
+        """Give up the heads in the making, see ``SliceSource``."""
+        # A bare flag: a signal handler must not wait for a lock that its own thread may hold.
+        self._closed = True
+
     def _at_hand(self, window: int) -> list[_Scanned]:
         end = window + _FIRST_HEADS
         wanted = range(max(0, end - self._pool), end)
@@ -182,24 +196,53 @@ class SimulatedSlices:
         visits: int,
         first_place: int | None = None,
     ) -> list[_Scanned]:
-        """The visits of one head that show enough of it; heads are drawn until one does."""
-        while True:
-            places = torch.randint(0, len(self._profiles), (visits,), generator=generator).tolist()
-            if first_place is not None:
-                places[0] = first_place
-            view = draw_field_of_view(self._profiles[places[0]][1], child(generator))
-            parameters = self._anatomy.draw(child(generator))
-            anatomy = self._anatomy.build(parameters, view.fine, self._device)
-            scanned = []
-            for visit, place in enumerate(places):
-                site, profile = self._profiles[place]
-                plan = draw_exam_plan(profile, view, child(generator))
-                patient = scan(anatomy, view, plan, self._device)
-                found = _ready(patient, f"{site}/{label}-{visit}")
-                if found is not None:
-                    scanned.append(found)
-            if scanned:
-                return scanned
+        """The visits of one head that show enough of it; heads are drawn until one does.
+
+        Raises:
+            SourceClosed: in the middle of it, where ``close`` is called.
+        """
+        with _Unless(lambda: self._closed):
+            while True:
+                places = torch.randint(
+                    0, len(self._profiles), (visits,), generator=generator
+                ).tolist()
+                if first_place is not None:
+                    places[0] = first_place
+                view = draw_field_of_view(self._profiles[places[0]][1], child(generator))
+                parameters = self._anatomy.draw(child(generator))
+                anatomy = self._anatomy.build(parameters, view.fine, self._device)
+                scanned = []
+                for visit, place in enumerate(places):
+                    site, profile = self._profiles[place]
+                    plan = draw_exam_plan(profile, view, child(generator))
+                    patient = scan(anatomy, view, plan, self._device)
+                    found = _ready(patient, f"{site}/{label}-{visit}")
+                    if found is not None:
+                        scanned.append(found)
+                if scanned:
+                    return scanned
+
+
+class _Unless(TorchFunctionMode):
+    """Goes before every call of torch in this thread and ends the work there.
+
+    A head takes ten seconds and a process cannot end before its threads do.
+    """
+
+    def __init__(self, given_up: Callable[[], bool]) -> None:
+        super().__init__()
+        self._given_up = given_up
+
+    def __torch_function__(
+        self,
+        func: Callable[..., Any],
+        types: Sequence[type],
+        args: tuple[Any, ...] = (),
+        kwargs: Mapping[str, Any] | None = None,
+    ) -> Any:
+        if self._given_up():
+            raise SourceClosed("the simulated head was given up")
+        return func(*args, **(kwargs or {}))
 
 
 def _ready(patient: SimulatedPatient, label: str) -> _Scanned | None:

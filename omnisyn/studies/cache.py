@@ -124,6 +124,9 @@ class CachedSlices:
         """One batch a validation patient, whole frames, read when it is asked for."""
         return _ValidationBatches(self._validated, self._validation_slices)
 
+    def close(self) -> None:
+        """Nothing is in the making: slices are read, which takes no time."""
+
     def _add(self, site: Site, validation_fraction: float) -> None:
         cache = open_cache(site)
         tags = {patient.identifier: patient.tags for patient in site.patients()}

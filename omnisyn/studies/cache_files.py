@@ -129,13 +129,27 @@ def open_cache(site: Site) -> SiteCache:
     """Opens a site's cache after checking that it is whole and still describes the site.
 
     Every patient's files must have the sizes that the index remembers; a file whose time of change
-    differs is compared by SHA-256.
+    differs is compared by SHA-256. When a ``prepare`` replaces the cache in the meantime, the new
+    one is opened.
 
     Raises:
         InputError: no cache, a torn one, or one made from other files; the remedy is
             ``omnisyn prepare``.
     """
-    index = _read_index(site)
+    while True:
+        index = _read_index(site)
+        # Index and arrays belong together only if the same index is there afterwards.
+        try:
+            cache = _map_cache(site, index)
+        except InputError:
+            if _read_index(site) == index:
+                raise
+        else:
+            if _read_index(site) == index:
+                return cache
+
+
+def _map_cache(site: Site, index: CacheIndex) -> SiteCache:
     patients = {entry.identifier: entry for entry in index.patients}
     present = site.patients()
     changed = {patient.identifier for patient in present} ^ set(patients)
@@ -158,7 +172,11 @@ def _cache_patient(patient: Patient, folder: Path) -> CachedPatient:
     path = folder / f"{patient.identifier}.npy"
     try:
         with path.open("wb") as file:
-            np.lib.format.write_array(file, stack, allow_pickle=False)
+            # Not write_array: its error on a full disk does not say that the disk is full.
+            np.lib.format.write_array_header_1_0(
+                file, np.lib.format.header_data_from_array_1_0(stack)
+            )
+            file.write(stack.data)
             file.flush()
             os.fsync(file.fileno())
     except OSError as error:

@@ -90,8 +90,9 @@ def prepare(
 ) -> PrepareSummary:
     """Makes a site of aligned NIfTI files, or the slice cache of a site that is there.
 
-    A ``source`` with a ``site.toml`` is a site: its cache is built (again) in place, and nothing
-    else is touched. Any other folder is searched for patients (see ``discover``); their volumes
+    A ``source`` with a ``site.toml`` is a site: its cache is built (again) in place, a
+    ``sites.toml`` beside it that does not list it gets it at its end, and nothing else is touched.
+    Any other folder is searched for patients (see ``discover``); their volumes
     are copied, bit for bit, to ``out/<patient>/<contrast>.nii.gz`` with their sidecars (less what
     names people), ``patients.tsv`` takes over the rows of the source's ``patients.tsv`` or
     ``participants.tsv``, and the cache is built. The site appears whole or not at all.
@@ -125,6 +126,9 @@ def prepare(
     if (source / SITE_FILE).is_file():
         site = _site_in_place(source, out, given)
         index = build_cache(site, progress)
+        root = source.absolute().parent
+        if (root / ROOT_FILE).is_file():
+            register_site(root, site.name)
         return _summary(site, index, in_place=True, ignored=())
     if (source / ROOT_FILE).is_file():
         raise UsageError(

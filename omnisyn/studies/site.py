@@ -18,6 +18,7 @@ from omnisyn.settings import Settings, dump_toml, load_toml
 from omnisyn.studies.patient import Patient
 from omnisyn.studies.patients_table import read_patients_table, write_patients_table
 from omnisyn.volumes.atomic import resource_error, write_text_atomic
+from omnisyn.volumes.locks import locked
 
 Role = Literal["train", "internal", "external"]
 ROLES: tuple[Role, ...] = get_args(Role)
@@ -159,6 +160,8 @@ class DataRoot:
     def names(self) -> tuple[str, ...]:
         """The sites' names: as ``sites.toml`` lists them, else every folder with a ``site.toml``.
 
+        Hidden names are no sites: a killed run leaves half-made folders under them.
+
         Raises:
             InputError: the folder does not exist or holds no site.
         """
@@ -169,10 +172,7 @@ class DataRoot:
                 where=name_of(self.path),
                 remedy="check --data and OMNISYN_DATA",
             )
-        if (self.path / ROOT_FILE).is_file():
-            names = load_toml(self.path / ROOT_FILE, RootSettings).sites
-        else:
-            names = tuple(sorted(file.parent.name for file in self.path.glob(f"*/{SITE_FILE}")))
+        names = _names(self.path)
         if not names:
             raise InputError(
                 "the data root holds no site",
@@ -190,7 +190,8 @@ class DataRoot:
         """The site of this name.
 
         Raises:
-            InputError: there is none; for the public dataset it says how to get it.
+            InputError: there is none, or ``sites.toml`` does not list it; for the public dataset
+                it says how to get it.
         """
         names = self.names()
         if name in names:
@@ -202,6 +203,13 @@ class DataRoot:
                 where=name_of(self.path),
                 remedy="a later version fetches it (omnisyn fetch external2); its simulated "
                 f"stand-in is --site {SIMULATED_PREFIX}{PUBLIC_SITE}",
+            )
+        if _NAME.fullmatch(name) and (self.path / name / SITE_FILE).is_file():
+            raise InputError(
+                f"site {name} is there but not listed",
+                where=ROOT_FILE,
+                why="whatever put it there was interrupted, or its folder was copied",
+                remedy=f"list it with: omnisyn prepare ROOT/{name}",
             )
         raise InputError(
             f"there is no site {name}",
@@ -284,7 +292,7 @@ def write_site(
     """Writes ``site.toml`` and ``patients.tsv`` of a site and lists it in ``sites.toml``.
 
     Makes the folders where missing and replaces the three files where there; volumes in the site
-    are left alone. One process at a time may write to a root.
+    are left alone. Several processes may write different sites of one root.
 
     Args:
         root: the data root.
@@ -314,12 +322,24 @@ def write_site_files(
 
 
 def register_site(root: Path, name: str) -> None:
-    """Lists a site in the root's ``sites.toml``, at the end, once."""
+    """Lists a site in the root's ``sites.toml``, at the end, once.
+
+    Raises:
+        InputError: the list there is malformed.
+        ResourceError: the disk is full or read-only.
+    """
+    path = root / ROOT_FILE
+    with locked(root):
+        listed = _names(root)
+        if name not in listed or not path.is_file():
+            names = (*(other for other in listed if other != name), name)
+            write_text_atomic(path, dump_toml(RootSettings(sites=names)))
+
+
+def _names(root: Path) -> tuple[str, ...]:
     path = root / ROOT_FILE
     if path.is_file():
-        listed = load_toml(path, RootSettings).sites
+        names = list(load_toml(path, RootSettings).sites)
     else:
-        listed = tuple(sorted(file.parent.name for file in root.glob(f"*/{SITE_FILE}")))
-    if name not in listed or not path.is_file():
-        names = (*(other for other in listed if other != name), name)
-        write_text_atomic(path, dump_toml(RootSettings(sites=names)))
+        names = sorted(file.parent.name for file in root.glob(f"*/{SITE_FILE}"))
+    return tuple(name for name in names if not name.startswith("."))

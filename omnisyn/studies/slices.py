@@ -88,6 +88,10 @@ def stack_slices(slices: Sequence[StudySlice]) -> SliceBatch:
     return SliceBatch(images, present, suppressed, tuple(each.patient for each in slices))
 
 
+class SourceClosed(RuntimeError):
+    """A source of slices was closed before it had what it was asked for."""
+
+
 @runtime_checkable
 class SliceSource(Protocol):
     """Where training slices come from: a site's cache or the simulator."""
@@ -112,6 +116,13 @@ class SliceSource(Protocol):
 
     def validation(self) -> Sequence[SliceBatch]:
         """One batch a validation patient: whole head slices, unaugmented, inferior → superior."""
+        ...
+
+    def close(self) -> None:
+        """Give up what is in the making, for good: whoever waits for it gets SourceClosed.
+
+        It returns at once and may be called from a signal handler.
+        """
         ...
 
 

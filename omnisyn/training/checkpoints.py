@@ -1,10 +1,13 @@
 """Checkpoints: safetensors and JSON in one folder that appears whole or not at all.
 
 A checkpoint `step-00001200/` holds one `.safetensors` file per group of tensors (the weights, the
-moving average, the optimizer) and `state.json`, which says the step, the numbers that a resumed
-run needs, and the size and SHA-256 of every file beside it. Nothing is pickled.
+moving average, the optimizer, the best weights so far) and `state.json`, which says the step, the
+numbers that a resumed run needs, the size and SHA-256 of every file beside it, and the SHA-256 of
+all that. Nothing is pickled.
 """
 
+import contextlib
+import hashlib
 import json
 import re
 import shutil
@@ -19,9 +22,15 @@ from torch import Tensor
 from omnisyn.errors import ModelError
 from omnisyn.listeners import Note
 from omnisyn.models.tensor_file import FileSeal, parse_tensors, read_sealed, write_tensors
-from omnisyn.volumes.atomic import atomic_directory, remove_directory, write_json_atomic
+from omnisyn.volumes.atomic import (
+    atomic_directory,
+    json_bytes,
+    remove_directory,
+    resource_error,
+    write_json_atomic,
+)
 
-FORMAT = 1
+FORMAT = 2
 _NAME = re.compile(r"step-(\d{8,})")
 
 
@@ -31,7 +40,7 @@ class Checkpoint:
 
     Attributes:
         step: optimizer steps done.
-        tensors: group ("weights", "average", "optimizer") to named tensors.
+        tensors: group ("weights", "average", "optimizer", "best") to named tensors.
         state: what fits into JSON.
     """
 
@@ -59,22 +68,23 @@ def save_checkpoint(folder: Path, checkpoint: Checkpoint, keep: int) -> Path:
         ResourceError: the disk is full or gone; older checkpoints are untouched.
         ModelError: a weight is not finite.
     """
-    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise resource_error("cannot make the folder", folder, error) from error
     path = folder / f"step-{checkpoint.step:08d}"
     with atomic_directory(path, overwrite=True) as partial:
         seals = {
             group: write_tensors(partial / f"{group}.safetensors", tensors, "float32")
             for group, tensors in checkpoint.tensors.items()
         }
-        write_json_atomic(
-            partial / "state.json",
-            {
-                "format": FORMAT,
-                "step": checkpoint.step,
-                "seals": {group: seal._asdict() for group, seal in seals.items()},
-                "state": dict(checkpoint.state),
-            },
-        )
+        record = {
+            "format": FORMAT,
+            "step": checkpoint.step,
+            "seals": {group: seal._asdict() for group, seal in seals.items()},
+            "state": dict(checkpoint.state),
+        }
+        write_json_atomic(partial / "state.json", {**record, "sha256": _digest(record)})
     for old in checkpoint_folders(folder)[keep:]:
         remove_directory(old)
     return path
@@ -89,19 +99,24 @@ def checkpoint_folders(folder: Path) -> list[Path]:
 
 
 def load_checkpoint(path: Path) -> Checkpoint:
-    """Read one checkpoint and check every digest.
+    """Read one checkpoint and check every digest, that of `state.json` too: which weights lie
+    beside it, and under which step they are handed on, is said there alone.
 
     Raises:
         ModelError: it is incomplete, damaged, or of another format.
     """
     try:
         record = json.loads((path / "state.json").read_text(encoding="utf-8"))
+        digest = record.pop("sha256", None)
         written_as, step, state = (record[key] for key in ("format", "step", "state"))
+        whole = written_as != FORMAT or digest == _digest(record)
         seals = {group: FileSeal(**seal) for group, seal in record["seals"].items()}
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        whole = False
+    if not whole:
         raise ModelError(
             "a checkpoint cannot be read", where=_place(path), why="its state.json is damaged"
-        ) from error
+        )
     if written_as != FORMAT:
         raise ModelError(
             "a checkpoint cannot be read",
@@ -147,7 +162,8 @@ def remove_leftovers(folder: Path) -> None:
             if path.is_dir():
                 shutil.rmtree(path, ignore_errors=True)
             else:
-                path.unlink(missing_ok=True)
+                with contextlib.suppress(OSError):
+                    path.unlink()
 
 
 def optimizer_tensors(optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
@@ -168,6 +184,10 @@ def restore_optimizer(optimizer: torch.optim.Optimizer, tensors: Mapping[str, Te
         state.setdefault(int(index), {})[name] = tensor
     groups = optimizer.state_dict()["param_groups"]
     optimizer.load_state_dict({"state": state, "param_groups": groups})
+
+
+def _digest(record: Mapping[str, Any]) -> str:
+    return hashlib.sha256(json_bytes(record)).hexdigest()
 
 
 def _place(path: Path) -> str:

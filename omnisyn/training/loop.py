@@ -20,8 +20,7 @@ from torch import Tensor
 
 from omnisyn.errors import ModelError
 from omnisyn.listeners import Note
-from omnisyn.models.tensor_file import fill_module, parse_tensors, write_tensors
-from omnisyn.studies.slices import SliceBatch, SliceSource
+from omnisyn.studies.slices import SliceBatch, SliceSource, SourceClosed
 from omnisyn.training.average import AveragedWeights
 from omnisyn.training.checkpoints import (
     Checkpoint,
@@ -37,7 +36,6 @@ from omnisyn.training.progress import MetricsLog, ProgressBar
 from omnisyn.training.run import RunFolder, RunOptions
 from omnisyn.training.signals import StopRequests
 from omnisyn.training.stage import Row, TrainingStage
-from omnisyn.volumes.atomic import resource_error
 
 
 @dataclass
@@ -76,6 +74,7 @@ class Loop:
         self.options, self.accelerator, self.say = options, accelerator, say
         self.settings = stage.settings
         self.standing = Standing()
+        self._best: dict[str, Tensor] = {}
         self._saved: tuple[int, int] | None = None
 
     def setup(self, resumed: bool) -> None:
@@ -119,6 +118,8 @@ class Loop:
             if self.accelerator.scaler is not None:
                 self.accelerator.scaler.load_state_dict(dict(found.state["scaler"]))
             self.standing = Standing(**found.state["standing"])
+            if self.standing.best_step >= 0:
+                self._best = dict(found.tensors["best"])
         except (RuntimeError, KeyError, ValueError, TypeError) as error:
             raise ModelError(
                 "the checkpoint does not fit this run", where=self.run.name, why=str(error)
@@ -139,32 +140,44 @@ class Loop:
         main = self.accelerator.is_main_process
         save_every = self.options.save_every or self.settings.save_every
         with (
-            StopRequests() as stop,
+            StopRequests(self._stop_waiting) as stop,
             ProgressBar(
                 self.stage.stage, self.settings.steps, self.standing.step, main
             ) as progress,
-            MetricsLog(self.run, self.standing.step, main) as log,
+            MetricsLog(self.run, self.standing.step, main, self.say) as log,
             Batches(self.stage, self.source, self.accelerator) as batches,
             repeatable_arithmetic(self.accelerator.device),
         ):
-            self.patients = self.source.validation()
-            while True:
-                ended = self._ended(time.monotonic() - session)
-                if ended or self._due(self.settings.validate_every):
-                    self._validate(log, stop)
-                self.standing.seconds = before + time.monotonic() - session
-                stopping = self._agreed(stop.requested)
-                if ended or stopping or self._due(save_every):
-                    self._save()
-                if stopping:
-                    self.say(f"stopped at step {self.standing.step}; --resume auto goes on")
-                    stop.leave()
-                if ended:
-                    return ended
-                losses = self._step(batches)
-                progress.advance(self.standing.step)
-                if self._due(self.settings.log_every) or self._due(save_every):
-                    progress.show(self._log_losses(log, losses))
+            try:
+                self.patients = self.source.validation()
+                while True:
+                    ended = self._ended(time.monotonic() - session)
+                    if ended or self._due(self.settings.validate_every):
+                        self._validate(log, stop)
+                    self.standing.seconds = before + time.monotonic() - session
+                    if self._agreed(stop.requested):
+                        break
+                    if ended or self._due(save_every):
+                        self._save()
+                    if ended:
+                        return ended
+                    losses = self._step(batches)
+                    progress.advance(self.standing.step)
+                    if self._due(self.settings.log_every) or self._due(save_every):
+                        progress.show(self._log_losses(log, losses))
+            except SourceClosed:
+                # No step begins before its batch is there, so what is saved now is whole.
+                if not stop.requested:
+                    raise
+            self._save()
+            self.say(f"stopped at step {self.standing.step}; --resume auto goes on")
+            self.source.close()
+            stop.leave()
+
+    def _stop_waiting(self) -> None:
+        # Of several processes none may leave before all have agreed on the step.
+        if self.accelerator.num_processes == 1:
+            self.source.close()
 
     def _due(self, every: int) -> bool:
         return self.standing.step > 0 and self.standing.step % every == 0
@@ -239,10 +252,12 @@ class Loop:
                 standing.best_step, standing.best_score = standing.step, result.score
                 standing.best_figures = finite(result.figures)
                 standing.best_table = result.table
-                if self.accelerator.is_main_process:
-                    self.run.checkpoints.mkdir(parents=True, exist_ok=True)
-                    best = self.run.checkpoints / "best.safetensors"
-                    write_tensors(best, self.stage.network.state_dict(), "float32")
+                # Kept here and in the checkpoints, never in a file of their own: weights and the
+                # standing that says what they are can then not be of two moments.
+                self._best = {
+                    name: tensor.detach().to("cpu", copy=True)
+                    for name, tensor in self.stage.network.state_dict().items()
+                }
         standing.validated = standing.step
         log.write(standing.step, "validation", result.figures)
         self.say(
@@ -264,6 +279,8 @@ class Loop:
         }
         if self.average is not None:
             tensors["average"] = self.average.tensors()
+        if self._best:
+            tensors["best"] = self._best
         state: dict[str, Any] = {"standing": asdict(self.standing)}
         if self.accelerator.scaler is not None:
             state["scaler"] = self.accelerator.scaler.state_dict()
@@ -279,21 +296,15 @@ class Loop:
 
         Raises:
             ModelError: there are none, because no validation gave a finite figure.
-            ResourceError: they cannot be read.
         """
-        if self.standing.best_step < 0:
+        if not self._best:
             raise ModelError(
                 "no weights to export",
                 where=self.run.name,
                 why="no validation patient gave a figure",
                 remedy="check that the data has validation patients with two contrasts or more",
             )
-        best = self.run.checkpoints / "best.safetensors"
-        try:
-            content = best.read_bytes()
-        except OSError as error:
-            raise resource_error("cannot read the best weights", best, error) from error
-        fill_module(self.stage.network, parse_tensors(content, best.name), best.name)
+        self.stage.network.load_state_dict(self._best)
         self.stage.eval()
 
 

@@ -2,17 +2,18 @@
 
 runs/NAME/config.toml        the resolved recipe and options
 runs/NAME/run.json           stage, where it started from, how far it is, whether it finished
-runs/NAME/checkpoints/       what it can be resumed from, and `best.safetensors`
+runs/NAME/checkpoints/       what it can be resumed from
 runs/NAME/final/             the stage's product, once there is one
 runs/NAME/metrics.jsonl      losses and validation figures by step
 runs/NAME/tensorboard/
 """
 
+import contextlib
 import json
 import os
 import re
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -23,7 +24,8 @@ from omnisyn.listeners import Note
 from omnisyn.paths import name_of
 from omnisyn.settings import Settings, dump_toml, load_toml
 from omnisyn.training.recipe import STAGES, Recipe, Stage
-from omnisyn.volumes.atomic import write_json_atomic, write_text_atomic
+from omnisyn.volumes.atomic import resource_error, write_json_atomic, write_text_atomic
+from omnisyn.volumes.locks import held_if_free
 
 _LENGTHS = ("steps", "save_every", "keep_checkpoints", "log_every")
 Precision = Literal["float32", "bfloat16", "float16"]
@@ -135,13 +137,26 @@ class RunFolder:
         """Losses and figures, one JSON object a line."""
         return self.path / "metrics.jsonl"
 
-    def start(self, config: RunConfig, starts: Sequence[str]) -> None:
-        """Make the folder and write the settings, and what the run starts from.
+    def make(self) -> bool:
+        """Make the folder; whether it was this call that made it.
 
         Raises:
             ResourceError: the disk is full or the place cannot be written.
         """
-        self.path.mkdir(parents=True, exist_ok=True)
+        try:
+            self.path.mkdir(parents=True)
+        except FileExistsError:
+            return False
+        except OSError as error:
+            raise resource_error("cannot make the run's folder", self.path, error) from error
+        return True
+
+    def start(self, config: RunConfig, starts: Sequence[str]) -> None:
+        """Write the settings, and what the run starts from, into the folder.
+
+        Raises:
+            ResourceError: the disk is full or the place cannot be written.
+        """
         write_text_atomic(self.path / "config.toml", dump_toml(config))
         self.update(
             stage=config.stage,
@@ -190,12 +205,12 @@ class RunFolder:
         if not self.metrics.is_file():
             return
         kept = []
-        for line in self.metrics.read_text(encoding="utf-8").splitlines():
+        for line in self.metrics.read_text(encoding="utf-8", errors="replace").splitlines():
             try:
                 if json.loads(line)["step"] <= step:
                     kept.append(line + "\n")
             except (ValueError, KeyError, TypeError):
-                continue  # the last line of a killed run may be cut
+                continue  # the last line of a killed run may be cut, or never have reached the disk
         write_text_atomic(self.metrics, "".join(kept))
 
 
@@ -265,14 +280,24 @@ def named_weights(options: RunOptions) -> str | None:
     return others[0] if others else None
 
 
-def choose_run(options: RunOptions, config: RunConfig, say: Note) -> tuple[RunFolder, bool]:
-    """The folder to run in, and whether the run goes on from its checkpoints. A new run's folder
-    is not made yet.
+@contextlib.contextmanager
+def held_run(options: RunOptions, config: RunConfig, say: Note) -> Iterator[tuple[RunFolder, bool]]:
+    """The folder to run in, and whether the run goes on from its checkpoints. Inside the block no
+    other process runs in it. A new run's folder is there, and goes again when nothing was put in.
 
     Raises:
-        InputError: `out` exists and may not be continued, or holds a run of other settings.
+        InputError: `out` exists and may not be continued, or holds a run of other settings;
+            another process is running in the folder.
         UsageError: `resume` names no run.
+        ResourceError: the folder cannot be made.
     """
+    with contextlib.ExitStack() as held:
+        yield _choose_run(options, config, say, held)
+
+
+def _choose_run(
+    options: RunOptions, config: RunConfig, say: Note, held: contextlib.ExitStack
+) -> tuple[RunFolder, bool]:
     if options.resume not in ("auto", "never"):
         run = RunFolder(Path(options.resume))
         if not run.record():
@@ -281,9 +306,14 @@ def choose_run(options: RunOptions, config: RunConfig, say: Note) -> tuple[RunFo
                 where=run.name,
                 remedy="give the folder of a run, 'auto' or 'never'",
             )
+        _hold(run, held)
         return _continued(run, config, say)
     if options.out is not None:
         run = RunFolder(options.out)
+        made = run.make()
+        _hold(run, held)
+        if made:
+            held.callback(_remove_if_empty, run)
         if run.is_unused():
             return run, False
         if options.resume == "never" or not run.record():
@@ -296,9 +326,34 @@ def choose_run(options: RunOptions, config: RunConfig, say: Note) -> tuple[RunFo
     root = runs_root(options)
     if options.resume == "auto":
         for run in find_runs([root], config.stage, finished=False):
-            if _difference(run, config) is None:
-                return _continued(run, config, say)
-    return RunFolder(root / _free_name(root, f"{config.stage}-{config.recipe.name}")), False
+            if _difference(run, config) is not None:
+                continue
+            with contextlib.ExitStack() as attempt:
+                free = attempt.enter_context(held_if_free(run.path))
+                # It may have finished while its lock was being asked for.
+                if free and not run.record().get("finished"):
+                    held.enter_context(attempt.pop_all())
+                    return _continued(run, config, say)
+                say(f"{run.name} is left to another process, which is running in it")
+    while True:
+        run = RunFolder(root / _free_name(root, f"{config.stage}-{config.recipe.name}"))
+        if run.make() and held.enter_context(held_if_free(run.path)):
+            held.callback(_remove_if_empty, run)
+            return run, False
+
+
+def _hold(run: RunFolder, held: contextlib.ExitStack) -> None:
+    if not held.enter_context(held_if_free(run.path)):
+        raise InputError(
+            "the run is in use by another process",
+            where=run.name,
+            remedy="wait until it has ended, or choose another --out",
+        )
+
+
+def _remove_if_empty(run: RunFolder) -> None:
+    with contextlib.suppress(OSError):
+        run.path.rmdir()
 
 
 def _continued(run: RunFolder, config: RunConfig, say: Note) -> tuple[RunFolder, bool]:

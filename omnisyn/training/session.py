@@ -28,7 +28,7 @@ from omnisyn.training.run import (
     RunFolder,
     RunOptions,
     RunResult,
-    choose_run,
+    held_run,
     say_to_stderr,
 )
 from omnisyn.training.stage import TrainingStage
@@ -74,14 +74,16 @@ def run_stage(
         say: hears notes, one line each.
 
     Raises:
-        OmnisynError: any of its kinds, see `choose_run`, `open_source` and `Loop`.
+        OmnisynError: any of its kinds, see `held_run`, `open_source` and `Loop`.
         SystemExit: 143 after SIGTERM.
     """
     recipe = resolved_recipe(name, options)
     settings = recipe.stage(name)
-    if source is None:
-        source = open_source(options, settings, say)
-    with accelerator_for(options) as accelerator:
+    with contextlib.ExitStack() as held:
+        if source is None:
+            source = open_source(options, settings, say)
+            held.callback(source.close)
+        accelerator = held.enter_context(accelerator_for(options))
         config = RunConfig(
             stage=name,
             seed=options.seed,
@@ -90,7 +92,7 @@ def run_stage(
             init=options.init,
             recipe=recipe,
         )
-        run, resumed, starts = _choose(accelerator, options, config, find_starts, say)
+        run, resumed, starts = _choose(accelerator, options, config, find_starts, say, held)
         say(f"{name}: {run.path.as_posix()} on {_device_name(accelerator)}, data: {source.name}")
         stage = build(Beginning(recipe, options, starts, say))
         # Only now, so that a start that cannot be used leaves no empty run behind.
@@ -223,11 +225,12 @@ def _choose(
     config: RunConfig,
     find_starts: Callable[[Recipe, RunOptions], tuple[str, ...]],
     say: Note,
+    held: contextlib.ExitStack,
 ) -> tuple[RunFolder, bool, tuple[str, ...]]:
-    """Choose the run in the first process and tell the others."""
+    """Choose the run in the first process, which holds it, and tell the others."""
     opened: list[Any] = [None, False, ()]
     if accelerator.is_main_process:
-        run, resumed = choose_run(options, config, say)
+        run, resumed = held.enter_context(held_run(options, config, say))
         # A run goes on from what it started from, whatever has been trained since.
         found = run.starts() if resumed else find_starts(config.recipe, options)
         opened = [str(run.path), resumed, found]

@@ -3,18 +3,21 @@
 import signal
 import sys
 import threading
+from collections.abc import Callable
 from types import FrameType
 from typing import Any, NoReturn
 
 
 class StopRequests:
-    """Inside the block, SIGTERM and the first Ctrl-C only set `requested`.
+    """Inside the block, SIGTERM and the first Ctrl-C only set `requested` and call `heard`, which
+    must return at once.
 
     A second Ctrl-C interrupts at once. Outside the main thread, where Python allows no handlers,
     nothing is changed.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, heard: Callable[[], None]) -> None:
+        self._heard = heard
         self._received: signal.Signals | None = None
         self._before: dict[signal.Signals, Any] = {}
 
@@ -37,6 +40,7 @@ class StopRequests:
         if number == signal.SIGINT and self._received == signal.SIGINT:
             raise KeyboardInterrupt
         self._received = signal.Signals(number)
+        self._heard()
 
     def leave(self) -> NoReturn:
         """End the way the signal asks for.

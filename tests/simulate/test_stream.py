@@ -1,10 +1,14 @@
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+
 import pytest
 import torch
 
 from omnisyn.errors import UsageError
 from omnisyn.simulate.cohort import load_cohort
 from omnisyn.simulate.stream import SimulatedSlices
-from omnisyn.studies.slices import SliceSource
+from omnisyn.studies.slices import SliceSource, SourceClosed
 
 
 @pytest.fixture
@@ -72,6 +76,40 @@ def test_validation_patients_are_the_same_for_every_seed_and_never_trained_on(so
         "sim-hospital01",
         "sim-hospital02",
     }
+
+
+class SlowAnatomy:
+    """A head whose building takes minutes, in small steps."""
+
+    def __init__(self, inner):
+        self.inner = inner
+        self.begun = threading.Event()
+
+    def draw(self, generator):
+        return self.inner.draw(generator)
+
+    def build(self, parameters, grid, device):
+        self.begun.set()
+        for _ in range(10_000):
+            torch.zeros(1)
+            time.sleep(0.02)
+        return self.inner.build(parameters, grid, device)
+
+
+@pytest.mark.parametrize("asked", ["batch", "validation"])
+def test_a_closed_source_gives_up_the_head_in_the_making(small_cohort, ellipsoids, asked):
+    anatomy = SlowAnatomy(ellipsoids)
+    made = SimulatedSlices(small_cohort, batch_size=1, crop=48, seed=0, anatomy=anatomy)
+    with ThreadPoolExecutor(1) as pool:
+        waiting = pool.submit(made.batch, 0) if asked == "batch" else pool.submit(made.validation)
+        assert anatomy.begun.wait(60)
+        start = time.monotonic()
+        made.close()
+        with pytest.raises(SourceClosed):
+            waiting.result(60)
+        # What a process waits for at its end, too.
+        made._worker.shutdown(wait=True)
+    assert time.monotonic() - start < 5
 
 
 def test_a_cohort_without_training_hospitals_is_refused():

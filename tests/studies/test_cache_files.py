@@ -2,14 +2,17 @@
 
 import json
 import os
+import resource
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
-from omnisyn.errors import InputError
-from omnisyn.studies.cache_files import build_cache, open_cache
+from omnisyn.errors import InputError, ResourceError
+from omnisyn.studies import cache_files
+from omnisyn.studies.cache_files import CachedPatient, build_cache, open_cache
 from omnisyn.studies.site import Site
 
 MakeSite = Callable[..., Site]
@@ -159,6 +162,45 @@ def test_failed_build_leaves_the_older_cache_and_nothing_else(
     assert sorted(path.name for path in site.path.iterdir()) == [
         "cache", "p1", "p2", "p3", "p4", "patients.tsv", "site.toml",
     ]  # fmt: skip
+
+
+@pytest.mark.parametrize("change", [_edit_volume, _add_contrast])
+def test_cache_that_is_replaced_while_it_is_opened_is_opened_anew(
+    make_site: MakeSite,
+    write_head: WriteHead,
+    monkeypatch: pytest.MonkeyPatch,
+    change: Callable[[Site, WriteHead], None],
+):
+    site = make_site()
+    build_cache(site)
+    map_array = cache_files._map_array
+    mapped: list[str] = []
+
+    def interrupted(site: Site, entry: CachedPatient) -> NDArray[np.float16]:
+        if not mapped:
+            change(site, write_head)
+            build_cache(site)
+        mapped.append(entry.identifier)
+        return map_array(site, entry)
+
+    monkeypatch.setattr(cache_files, "_map_array", interrupted)
+    opened = open_cache(site)
+    monkeypatch.undo()
+    wanted = open_cache(site)
+    assert opened.patients == wanted.patients
+    for identifier, array in wanted.arrays.items():
+        np.testing.assert_array_equal(opened.arrays[identifier], array)
+
+
+def test_disk_that_refuses_an_array_is_given_its_own_reason(make_site: MakeSite):
+    site = make_site()
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (20000, before[1]))
+    try:
+        with pytest.raises(ResourceError, match=r"p1.npy: cannot write the cache \(File too large"):
+            build_cache(site)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
 
 
 def test_progress_counts_the_patients(make_site: MakeSite):

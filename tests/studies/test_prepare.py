@@ -149,6 +149,20 @@ def test_own_form_gets_its_cache_in_place_and_nothing_else(make_site: MakeSite):
     assert prepare(site.path, site.path).cache_bytes == summary.cache_bytes
 
 
+def test_site_whose_prepare_was_killed_before_listing_it_is_listed_in_place(
+    make_site: MakeSite, tmp_path: Path
+):
+    make_site("sim-a")
+    unlisted = make_site("sim-b")
+    root = DataRoot(tmp_path / "root")
+    (root.path / "sites.toml").write_text('sites = ["sim-a"]\n')
+    prepare(unlisted.path)
+    assert root.names() == ("sim-a", "sim-b")
+    (root.path / "sites.toml").unlink()
+    prepare(unlisted.path)
+    assert not (root.path / "sites.toml").exists()
+
+
 def test_site_that_exists_is_kept_unless_overwriting_is_allowed(source: Path, tmp_path: Path):
     out = tmp_path / "root" / "clinic"
     prepare(source, out)

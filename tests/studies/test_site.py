@@ -1,13 +1,24 @@
 """Sites and data roots: what is where, who is chosen, what is refused."""
 
+import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
 from omnisyn.errors import InputError
 from omnisyn.settings import parse
-from omnisyn.studies.site import DataRoot, Site, SiteSettings, open_site, write_site
+from omnisyn.studies import site as site_module
+from omnisyn.studies.site import (
+    DataRoot,
+    Site,
+    SiteSettings,
+    open_site,
+    register_site,
+    write_site,
+)
+from omnisyn.volumes.atomic import write_text_atomic
 
 MakeSite = Callable[..., Site]
 
@@ -59,6 +70,61 @@ def test_root_without_a_list_is_searched(make_site: MakeSite, tmp_path: Path):
     make_site("sim-a")
     (tmp_path / "root" / "sites.toml").unlink()
     assert DataRoot(tmp_path / "root").names() == ("sim-a", "sim-b")
+
+
+def half_made(root: Path) -> None:
+    """What a killed first `prepare` leaves, as a site of its own."""
+    hidden = root / ".sim-a.0123456789ab.partial"
+    hidden.mkdir(parents=True)
+    (hidden / "site.toml").write_text('name = "sim-a"\nrole = "train"\nsimulated = true\n')
+
+
+def test_half_made_folder_of_a_killed_run_is_no_site(make_site: MakeSite, tmp_path: Path):
+    half_made(tmp_path / "root")
+    make_site("sim-b")
+    (tmp_path / "root" / "sites.toml").unlink()
+    assert DataRoot(tmp_path / "root").names() == ("sim-b",)
+
+
+def test_half_made_folder_is_never_listed(make_site: MakeSite, tmp_path: Path):
+    half_made(tmp_path / "root")
+    make_site("sim-b")
+    assert (tmp_path / "root" / "sites.toml").read_text() == 'sites = [\n    "sim-b",\n]\n'
+
+
+def test_list_with_a_half_made_folder_can_be_read_and_is_mended(
+    make_site: MakeSite, tmp_path: Path
+):
+    make_site("sim-b")
+    listed = tmp_path / "root" / "sites.toml"
+    listed.write_text('sites = [".sim-a.0123456789ab.partial", "sim-b"]\n')
+    assert [site.name for site in DataRoot(listed.parent).select()] == ["sim-b"]
+    make_site("sim-c")
+    assert listed.read_text() == 'sites = [\n    "sim-b",\n    "sim-c",\n]\n'
+
+
+def test_no_site_is_lost_when_several_processes_list_theirs_at_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    def slowly(path: Path, text: str) -> None:
+        time.sleep(0.01)
+        write_text_atomic(path, text)
+
+    monkeypatch.setattr(site_module, "write_text_atomic", slowly)
+    names = [f"sim-{number}" for number in range(12)]
+    with ThreadPoolExecutor(len(names)) as pool:
+        list(pool.map(lambda name: register_site(tmp_path, name), names))
+    assert sorted(DataRoot(tmp_path).names()) == sorted(names)
+
+
+def test_whole_site_that_is_not_listed_is_refused_with_the_way_to_list_it(
+    make_site: MakeSite, tmp_path: Path
+):
+    make_site("sim-a")
+    make_site("sim-b")
+    (tmp_path / "root" / "sites.toml").write_text('sites = ["sim-a"]\n')
+    with pytest.raises(InputError, match=r"sim-b is there but not listed .*prepare ROOT/sim-b"):
+        DataRoot(tmp_path / "root").select("sim-b")
 
 
 def test_site_is_listed_once_however_often_it_is_written(make_site: MakeSite, tmp_path: Path):

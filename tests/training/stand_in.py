@@ -40,6 +40,9 @@ class Discs:
             for number in range(self._patients)
         )
 
+    def close(self) -> None:
+        """Nothing is in the making."""
+
 
 def discs(generator: torch.Generator, count: int, size: int, patient: str) -> SliceBatch:
     """`count` slices with the contrasts T1, T1c, T2 and FLAIR; the first T2 is fat-suppressed."""

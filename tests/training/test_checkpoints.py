@@ -44,7 +44,9 @@ def test_no_checkpoint_is_none(tmp_path: Path) -> None:
     assert load_newest_checkpoint(tmp_path / "missing", print) is None
 
 
-@pytest.mark.parametrize("fault", ["cut", "changed", "missing", "state", "format"])
+@pytest.mark.parametrize(
+    "fault", ["cut", "changed", "missing", "state", "number", "entry", "format"]
+)
 def test_damaged_checkpoint_is_passed_over_aloud(tmp_path: Path, fault: str) -> None:
     save_checkpoint(tmp_path, checkpoint(1), keep=2)
     newest = save_checkpoint(tmp_path, checkpoint(2), keep=2)
@@ -58,6 +60,12 @@ def test_damaged_checkpoint_is_passed_over_aloud(tmp_path: Path, fault: str) -> 
         weights.unlink()
     elif fault == "state":
         state.write_text(state.read_text()[:-5])
+    elif fault == "number":
+        state.write_text(state.read_text().replace("0.30000000000000004", "0.31"))
+    elif fault == "entry":
+        record = json.loads(state.read_text())
+        del record["state"]["best"]
+        state.write_text(json.dumps(record))
     else:
         state.write_text(json.dumps({**json.loads(state.read_text()), "format": 99}))
     heard: list[str] = []

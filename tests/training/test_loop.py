@@ -1,3 +1,4 @@
+import dataclasses
 import json
 import os
 import random
@@ -5,7 +6,9 @@ import shutil
 import signal
 import subprocess
 import sys
+import threading
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from types import ModuleType
 
@@ -13,12 +16,14 @@ import pytest
 import torch
 
 from omnisyn.errors import InputError, ModelError
-from omnisyn.studies.slices import SliceBatch
-from omnisyn.training.pretrain import pretrain
+from omnisyn.studies.slices import SliceBatch, SourceClosed
+from omnisyn.training.loop import Loop
+from omnisyn.training.pretrain import Pretraining, pretrain
 from omnisyn.training.run import RunFolder, RunOptions
+from omnisyn.training.stage import Row, Validation
 
 PROGRAM = Path(__file__).with_name("stand_in.py")
-ALL_STATES = ("weights", "average", "optimizer")
+ALL_STATES = ("weights", "average", "optimizer", "best")
 
 
 def start(stage: str, out: Path, pause: float) -> subprocess.Popen[str]:
@@ -93,6 +98,61 @@ def test_sigterm_writes_a_checkpoint_and_exits_143(runs: Path, stand_in: ModuleT
     )
 
 
+@pytest.mark.parametrize("slow", ["batch", "validation"])
+def test_stop_does_not_wait_for_a_source_that_takes_long(
+    runs: Path, stand_in: ModuleType, tmp_path: Path, slow: str
+) -> None:
+    class Slow(stand_in.Discs):  # type: ignore[misc, name-defined]
+        closed = threading.Event()
+
+        def wait(self, kind: str) -> None:
+            if kind == slow:
+                threading.Timer(0.5, os.kill, (os.getpid(), signal.SIGTERM)).start()
+                self.closed.wait(60)
+                raise SourceClosed
+
+        def batch(self, step: int) -> SliceBatch:
+            if step == 3:
+                self.wait("batch")
+            return super().batch(step)
+
+        def validation(self) -> tuple[SliceBatch, ...]:
+            self.wait("validation")
+            return super().validation()
+
+        def close(self) -> None:
+            self.closed.set()
+
+    out = tmp_path / "stopped"
+    begun = time.monotonic()
+    with pytest.raises(SystemExit) as left:
+        pretrain(RunOptions(recipe=stand_in.RECIPE, out=out, device="cpu"), source=Slow())
+    assert left.value.code == 143
+    assert time.monotonic() - begun < 20
+    assert last_checkpoint(out).name == f"step-0000000{3 if slow == 'batch' else 0}"
+    stand_in.train("pretrain", out)
+    assert same_bytes(
+        out / "final/encoder.safetensors", runs / "pretrain/final/encoder.safetensors"
+    )
+
+
+def test_second_process_is_kept_out_of_a_run_and_its_half_written_files(
+    runs: Path, stand_in: ModuleType
+) -> None:
+    out = runs / "alone"
+    process = start("pretrain", out, 0.4)
+    wait_for_first_loss(process, out, 0)
+    (out / ".half.partial").touch()
+    with pytest.raises(InputError, match="alone: the run is in use by another process"):
+        stand_in.train("pretrain", out)
+    assert (out / ".half.partial").exists()
+    notes = process.communicate()[1]
+    assert process.returncode == 0, notes
+    assert same_bytes(
+        out / "final/encoder.safetensors", runs / "pretrain/final/encoder.safetensors"
+    )
+
+
 def test_damaged_newest_checkpoint_falls_back_to_the_one_before(
     runs: Path, tmp_path: Path, stand_in: ModuleType, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -109,6 +169,65 @@ def test_damaged_newest_checkpoint_falls_back_to_the_one_before(
     assert same_bytes(
         out / "final/encoder.safetensors", runs / "pretrain/final/encoder.safetensors"
     )
+
+
+@pytest.mark.parametrize("damage", ["cut", "changed", "missing"])
+def test_best_weights_that_are_damaged_are_never_exported(
+    runs: Path, tmp_path: Path, stand_in: ModuleType, damage: str
+) -> None:
+    out = tmp_path / "damaged"
+    shutil.copytree(runs / "pretrain", out)
+    shutil.rmtree(out / "final")
+    best = last_checkpoint(out) / "best.safetensors"
+    content = best.read_bytes()
+    best.write_bytes(content[:-1] + bytes([content[-1] ^ (damage == "changed")]))
+    if damage == "cut":
+        best.write_bytes(content[:-50])
+    elif damage == "missing":
+        best.unlink()
+    stand_in.train("pretrain", out)
+    assert same_bytes(
+        out / "final/encoder.safetensors", runs / "pretrain/final/encoder.safetensors"
+    )
+
+
+def test_weights_of_a_validation_that_no_checkpoint_knows_are_not_exported(
+    tmp_path: Path, stand_in: ModuleType, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Killed after the validation of step 6, resumed from step 4 and ended there."""
+    out = tmp_path / "run"
+    scores = iter([0.0, 1.0])
+    summarize, save = Pretraining.summarize, Loop._save
+
+    def rising(self: Pretraining, rows: Sequence[Row]) -> Validation:
+        return dataclasses.replace(summarize(self, rows), score=next(scores))
+
+    def killed(self: Loop) -> None:
+        if self.standing.validated == 6:
+            raise InterruptedError
+        save(self)
+
+    monkeypatch.setattr(Pretraining, "summarize", rising)
+    monkeypatch.setattr(Loop, "_save", killed)
+    with pytest.raises(InterruptedError):
+        stand_in.train("pretrain", out)
+    monkeypatch.undo()
+    stand_in.train("pretrain", out, max_time=0.0)
+    assert RunFolder(out).record()["best_step"] == 4
+    assert same_bytes(
+        out / "final/encoder.safetensors", out / "checkpoints/step-00000004/weights.safetensors"
+    )
+
+
+def test_bytes_that_are_no_text_at_the_end_of_the_metrics_do_not_hinder_a_resumption(
+    runs: Path, tmp_path: Path, stand_in: ModuleType
+) -> None:
+    out = tmp_path / "run"
+    shutil.copytree(runs / "pretrain", out)
+    whole = (out / "metrics.jsonl").read_bytes()
+    (out / "metrics.jsonl").write_bytes(whole + b"\xff\0\0")
+    stand_in.train("pretrain", out)
+    assert (out / "metrics.jsonl").read_bytes() == whole
 
 
 def test_metrics_of_a_resumed_run_hold_every_step_once(
