@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
-from torch.overrides import TorchFunctionMode
 
 from omnisyn.contrasts import NAMES
 from omnisyn.errors import UsageError
@@ -166,7 +164,7 @@ class SimulatedSlices:
         return tuple(self._validated)
 
     def close(self) -> None:
-        """Give up the heads in the making, see ``SliceSource``."""
+        """Give up the heads in the making before their next scan, see ``SliceSource``."""
         # A bare flag: a signal handler must not wait for a lock that its own thread may hold.
         self._closed = True
 
@@ -201,48 +199,26 @@ class SimulatedSlices:
         Raises:
             SourceClosed: in the middle of it, where ``close`` is called.
         """
-        with _Unless(lambda: self._closed):
-            while True:
-                places = torch.randint(
-                    0, len(self._profiles), (visits,), generator=generator
-                ).tolist()
-                if first_place is not None:
-                    places[0] = first_place
-                view = draw_field_of_view(self._profiles[places[0]][1], child(generator))
-                parameters = self._anatomy.draw(child(generator))
-                anatomy = self._anatomy.build(parameters, view.fine, self._device)
-                scanned = []
-                for visit, place in enumerate(places):
-                    site, profile = self._profiles[place]
-                    plan = draw_exam_plan(profile, view, child(generator))
-                    patient = scan(anatomy, view, plan, self._device)
-                    found = _ready(patient, f"{site}/{label}-{visit}")
-                    if found is not None:
-                        scanned.append(found)
-                if scanned:
-                    return scanned
-
-
-class _Unless(TorchFunctionMode):
-    """Goes before every call of torch in this thread and ends the work there.
-
-    A head takes ten seconds and a process cannot end before its threads do.
-    """
-
-    def __init__(self, given_up: Callable[[], bool]) -> None:
-        super().__init__()
-        self._given_up = given_up
-
-    def __torch_function__(
-        self,
-        func: Callable[..., Any],
-        types: Sequence[type],
-        args: tuple[Any, ...] = (),
-        kwargs: Mapping[str, Any] | None = None,
-    ) -> Any:
-        if self._given_up():
-            raise SourceClosed("the simulated head was given up")
-        return func(*args, **(kwargs or {}))
+        while True:
+            places = torch.randint(0, len(self._profiles), (visits,), generator=generator).tolist()
+            if first_place is not None:
+                places[0] = first_place
+            view = draw_field_of_view(self._profiles[places[0]][1], child(generator))
+            parameters = self._anatomy.draw(child(generator))
+            anatomy = self._anatomy.build(parameters, view.fine, self._device)
+            scanned = []
+            for visit, place in enumerate(places):
+                # A head takes ten seconds, and a process cannot end before its threads do.
+                if self._closed:
+                    raise SourceClosed("the simulated head was given up")
+                site, profile = self._profiles[place]
+                plan = draw_exam_plan(profile, view, child(generator))
+                patient = scan(anatomy, view, plan, self._device)
+                found = _ready(patient, f"{site}/{label}-{visit}")
+                if found is not None:
+                    scanned.append(found)
+            if scanned:
+                return scanned
 
 
 def _ready(patient: SimulatedPatient, label: str) -> _Scanned | None:

@@ -329,7 +329,7 @@ def register_site(root: Path, name: str) -> None:
         ResourceError: the disk is full or read-only.
     """
     path = root / ROOT_FILE
-    with locked(root):
+    with locked(root / ".sites.lock"):
         listed = _names(root)
         if name not in listed or not path.is_file():
             names = (*(other for other in listed if other != name), name)

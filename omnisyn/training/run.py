@@ -137,6 +137,11 @@ class RunFolder:
         """Losses and figures, one JSON object a line."""
         return self.path / "metrics.jsonl"
 
+    @property
+    def lock(self) -> Path:
+        """Held by the process that runs in the folder."""
+        return self.path / ".lock"
+
     def make(self) -> bool:
         """Make the folder; whether it was this call that made it.
 
@@ -191,7 +196,7 @@ class RunFolder:
         if not self.path.exists():
             return True
         return self.path.is_dir() and all(
-            path.name == "config.toml" or path.name.endswith(".partial")
+            path.name in ("config.toml", self.lock.name) or path.name.endswith(".partial")
             for path in self.path.iterdir()
         )
 
@@ -329,7 +334,7 @@ def _choose_run(
             if _difference(run, config) is not None:
                 continue
             with contextlib.ExitStack() as attempt:
-                free = attempt.enter_context(held_if_free(run.path))
+                free = attempt.enter_context(held_if_free(run.lock))
                 # It may have finished while its lock was being asked for.
                 if free and not run.record().get("finished"):
                     held.enter_context(attempt.pop_all())
@@ -337,13 +342,13 @@ def _choose_run(
                 say(f"{run.name} is left to another process, which is running in it")
     while True:
         run = RunFolder(root / _free_name(root, f"{config.stage}-{config.recipe.name}"))
-        if run.make() and held.enter_context(held_if_free(run.path)):
+        if run.make() and held.enter_context(held_if_free(run.lock)):
             held.callback(_remove_if_empty, run)
             return run, False
 
 
 def _hold(run: RunFolder, held: contextlib.ExitStack) -> None:
-    if not held.enter_context(held_if_free(run.path)):
+    if not held.enter_context(held_if_free(run.lock)):
         raise InputError(
             "the run is in use by another process",
             where=run.name,
@@ -353,6 +358,8 @@ def _hold(run: RunFolder, held: contextlib.ExitStack) -> None:
 
 def _remove_if_empty(run: RunFolder) -> None:
     with contextlib.suppress(OSError):
+        if list(run.path.iterdir()) == [run.lock]:
+            run.lock.unlink()
         run.path.rmdir()
 
 

@@ -141,10 +141,11 @@ class Staging:
             except OSError as error:
                 _raise_resource_error("cannot write", part.path, error)
         parents = sorted({part.path.parent for part in self._parts})
-        with _signals_held_back(), contextlib.ExitStack() as locks:
+        with contextlib.ExitStack() as held:
             # Another run that puts a result in the same places does so before this one or after.
             for parent in parents:
-                locks.enter_context(locked(parent))
+                held.enter_context(locked(parent))
+            held.enter_context(_signals_held_back())
             for part in self._parts:
                 refuse = refuse_existing_folder if part.file is None else refuse_existing
                 refuse(part.path, overwrite=self._overwrite)

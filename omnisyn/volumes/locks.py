@@ -1,6 +1,8 @@
-"""Locks on folders: one run at a time, released by the system however the run ends.
+"""Locks: one run at a time, released by the system however the run ends.
 
-A lock is advisory (`flock`): it holds off other runs of omnisyn, and nobody else. Where the system
+What is held for long, or around a write, is a hidden file of its own. The folders themselves are
+locked by `atomic` alone, for the moment in which it renames: who held one of them around a write
+would wait for itself. A lock is advisory (`flock`): it holds off other runs of omnisyn, and nobody else. Where the system
 or the file system has none, everything goes on without, as it would for a single run.
 """
 
@@ -15,9 +17,12 @@ if sys.platform != "win32":
 
 
 @contextlib.contextmanager
-def locked(folder: Path) -> Iterator[None]:
-    """Wait until no other run holds the folder, and hold it."""
-    descriptor = _open(folder)
+def locked(path: Path) -> Iterator[None]:
+    """Wait until nobody holds the folder or file, and hold it. A file is made where it is missing.
+
+    Not to be entered twice for one path, not even by one process: it would wait for itself.
+    """
+    descriptor = _open(path)
     try:
         if descriptor is not None:
             with contextlib.suppress(OSError):
@@ -29,9 +34,9 @@ def locked(folder: Path) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def held_if_free(folder: Path) -> Iterator[bool]:
-    """Hold the folder unless another run does; gives whether it was free."""
-    descriptor = _open(folder)
+def held_if_free(path: Path) -> Iterator[bool]:
+    """Hold the folder or file unless somebody does; gives whether it was free."""
+    descriptor = _open(path)
     try:
         free = True
         if descriptor is not None:
@@ -47,10 +52,10 @@ def held_if_free(folder: Path) -> Iterator[bool]:
             os.close(descriptor)
 
 
-def _open(folder: Path) -> int | None:
+def _open(path: Path) -> int | None:
     if sys.platform == "win32":
         return None
     try:
-        return os.open(folder, os.O_RDONLY)
+        return os.open(path, os.O_RDONLY if path.is_dir() else os.O_RDWR | os.O_CREAT, 0o666)
     except OSError:
         return None

@@ -103,7 +103,7 @@ def test_run_in_use_is_refused_by_name_and_passed_over_by_auto(
     monkeypatch.chdir(tmp_path)
     made(Path("runs/a"), config)
     heard: list[str] = []
-    with held_if_free(Path("runs/a")):
+    with held_if_free(Path("runs/a/.lock")):
         for options in (RunOptions(out=Path("runs/a")), RunOptions(resume="runs/a")):
             with pytest.raises(InputError, match="a: the run is in use by another process"):
                 chosen(options, config)

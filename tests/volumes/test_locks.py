@@ -62,6 +62,12 @@ def test_a_folder_is_free_again_after_use(tmp_path):
             assert free
 
 
+def test_a_file_that_is_missing_is_made_to_be_held(tmp_path):
+    with locked(tmp_path / ".lock"), held_if_free(tmp_path / ".lock") as free:
+        assert not free
+    assert (tmp_path / ".lock").is_file()
+
+
 def test_without_a_folder_there_is_nothing_to_hold(tmp_path):
-    with locked(tmp_path / "gone"), held_if_free(tmp_path / "gone") as free:
+    with locked(tmp_path / "gone" / "a"), held_if_free(tmp_path / "gone" / "a") as free:
         assert free
