@@ -23,6 +23,11 @@ ORIENTATIONS = {
 }
 
 
+def decimal(value):
+    """A decimal string (DS), of at most 16 characters."""
+    return f"{round(value, 9):.10g}"
+
+
 class DicomSeries:
     """A classic MR series in memory: change the data sets, then save them.
 
@@ -31,7 +36,9 @@ class DicomSeries:
     """
 
     def __init__(self, orientation="axial", shape=(4, 6, 5), spacing=(1.5, 0.75), distance=3.0):
-        self.cosines = np.array(ORIENTATIONS[orientation], dtype=float).reshape(2, 3)
+        """`orientation` is a name, or the direction cosines themselves."""
+        cosines = ORIENTATIONS[orientation] if isinstance(orientation, str) else orientation
+        self.cosines = np.array(cosines, dtype=float).reshape(2, 3)
         self.spacing, self.distance = spacing, distance
         self.origin = np.array([-20.0, 35.5, 12.25])
         self.pixels = np.arange(np.prod(shape), dtype=np.int16).reshape(shape) % 1000 + 1
@@ -70,10 +77,10 @@ class DicomSeries:
         dataset.RepetitionTime, dataset.EchoTime = "4500", "95.5"
         dataset.MagneticFieldStrength = "3"
         dataset.Manufacturer = "Maker"
-        dataset.SliceThickness = str(self.distance)
-        dataset.ImageOrientationPatient = [f"{value:.10g}" for value in self.cosines.ravel()]
-        dataset.ImagePositionPatient = [f"{value:.10g}" for value in self.place(index, 0, 0)]
-        dataset.PixelSpacing = [str(value) for value in self.spacing]
+        dataset.SliceThickness = decimal(self.distance)
+        dataset.ImageOrientationPatient = [decimal(value) for value in self.cosines.ravel()]
+        dataset.ImagePositionPatient = [decimal(value) for value in self.place(index, 0, 0)]
+        dataset.PixelSpacing = [decimal(value) for value in self.spacing]
         dataset.SamplesPerPixel, dataset.PhotometricInterpretation = 1, "MONOCHROME2"
         dataset.BitsAllocated, dataset.BitsStored, dataset.HighBit = 16, 16, 15
         dataset.PixelRepresentation = 1

@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Sequence
 from functools import cache
 from pathlib import Path
 
 from omnisyn.contrasts import contrast
-from omnisyn.errors import InputError, ModelError, OmnisynError, PartialFailure, UsageError
+from omnisyn.errors import (
+    InputError,
+    ModelError,
+    OmnisynError,
+    PartialFailure,
+    UsageError,
+    reason_of,
+)
 from omnisyn.inference.loading import read_patient
 from omnisyn.inference.patients import PatientSources, find_patients
 from omnisyn.inference.request import LoadedPatient, Output, Request
@@ -20,6 +28,7 @@ from omnisyn.inference.writing import (
     write_synthesis,
 )
 from omnisyn.listeners import Note, Progress, labelled, unheard, unwatched
+from omnisyn.paths import name_of
 from omnisyn.volumes.atomic import output_folder
 from omnisyn.volumes.read import is_dicom_file, is_dicom_folder
 
@@ -43,8 +52,8 @@ def check_request(items: Sequence[str | Path], request: Request) -> list[Patient
         )
     for name, path in (request.truth or {}).items():
         contrast(name)
-        if not path.exists():
-            raise InputError("there is no such file", where=path.name, remedy="check --truth")
+        if not os.path.exists(path):
+            raise InputError("there is no such file", where=name_of(path), remedy="check --truth")
     _refuse_output_inside_sources(items, patients, request.output)
     _refuse_dicom_from_nifti(patients, request)
     return patients
@@ -75,7 +84,7 @@ def run_batch(
     for number, patient in enumerate(patients, start=1):
         label = "" if len(patients) == 1 else f"patient {number}/{len(patients)} "
         try:
-            loaded = read_patient(patient, request, note)
+            loaded = read_patient(patient, request, note, alone=len(patients) == 1)
             outputs += synthesize_patient(
                 loaded,
                 request,
@@ -91,7 +100,9 @@ def run_batch(
         except Exception as fault:
             if len(patients) == 1 or request.fail_fast:
                 raise
-            sentence = str(fault) if isinstance(fault, OmnisynError) else repr(fault)
+            sentence = str(fault)
+            if not isinstance(fault, OmnisynError):
+                sentence = f"{type(fault).__name__}: {reason_of(fault)}"
             failures.append(patient.name)
             note(f"{patient.name} failed: {sentence}")
     if failures:
@@ -195,6 +206,6 @@ def _refuse_output_inside_sources(
         if target == folder.resolve() or folder.resolve() in target.parents:
             raise InputError(
                 "the output folder lies inside the source",
-                where=folder.name,
+                where=name_of(folder),
                 remedy="choose another --output",
             )

@@ -16,8 +16,13 @@ from omnisyn.volumes.volume import Volume
 from omnisyn.volumes.write import sidecar_path
 
 
-def read_patient(patient: PatientSources, request: Request, note: Note = unheard) -> LoadedPatient:
+def read_patient(
+    patient: PatientSources, request: Request, note: Note = unheard, *, alone: bool = True
+) -> LoadedPatient:
     """Read a patient's scans and tell sources from targets.
+
+    Args:
+        alone: no other patient's results go to the same output folder.
 
     Raises:
         InputError: a scan is damaged, its contrast is not told, or two scans have one contrast.
@@ -72,10 +77,10 @@ def read_patient(patient: PatientSources, request: Request, note: Note = unheard
     _refuse_repeated(patient.name, sources.values())
     name, folder = patient.name, patient.folder
     if request.pseudonyms is not None:
-        # A folder is often named after its patient.
+        # A folder is often named after its patient, and so is a series.
         name = "anonymous"
-        if folder.parts:
-            folder = Path(request.pseudonyms.patient(str(folder)))
+        if not alone:
+            folder = Path(request.pseudonyms.patient(patient.name))
         sources = {shown: _renamed(volume, shown) for shown, volume in sources.items()}
     if request.format == "dicom":
         _refuse_without_headers(sources)

@@ -18,7 +18,7 @@ from omnisyn.errors import InputError, UsageError
 from omnisyn.inference.naming import without_contrast
 from omnisyn.paths import name_of, named
 from omnisyn.studies.subjects import labels, names_subject, owner, owners
-from omnisyn.volumes.read import NIFTI_SUFFIXES, is_dicom_folder, read_sidecar
+from omnisyn.volumes.read import NIFTI_SUFFIXES, is_dicom_folder, read_sidecar, stated_contrast
 
 # Files beside a scan that show no contrast, whatever else their names say.
 _NO_SCAN = re.compile(
@@ -119,18 +119,20 @@ def _split(item: str | Path) -> tuple[Path, Contrast | None]:
 
 def without_folders(item: str | Path) -> str:
     """`T1=folder/file` → `T1=file`: what may be written down about a source."""
-    path, named = _split(item)
-    return f"{named.name}={path.name}" if named else path.name
+    path, said = _split(item)
+    return f"{said.name}={path.name}" if said else path.name
 
 
 def contrast_before_reading(path: Path) -> Contrast | None:
-    """What a file's sidecar or its name says it shows; None for DICOM, which says it inside."""
+    """What a file's sidecar or its name says it shows; None for DICOM, which says it inside.
+
+    Raises:
+        InputError: the sidecar is damaged or names an unknown contrast.
+    """
     if path.is_dir() or not path.name.lower().endswith(NIFTI_SUFFIXES):
         return None
-    stated = read_sidecar(path).get("Contrast") if path.is_file() else None
-    if isinstance(stated, str):
-        return contrast(stated)
-    return guess_contrast(path.name)
+    stated = stated_contrast(read_sidecar(path), path.name) if path.is_file() else None
+    return stated or guess_contrast(path.name)
 
 
 def _grouped(sources: Sequence[Source], contrasts_said: bool) -> list[PatientSources]:
@@ -217,8 +219,16 @@ def _refuse_repeated(sources: Sequence[Source]) -> None:
 
 def _in_folder(folder: Path) -> list[PatientSources]:
     """Every patient in a folder: one of ours, BIDS, a folder a patient, or a flat one."""
-    found = [Source(path, contrast_before_reading(path)) for path in _scans(folder)]
-    found = [source for source in found if source.contrast is not None or source.path.is_dir()]
+    found = []
+    for path in _scans(folder):
+        try:
+            known = contrast_before_reading(path)
+        except InputError:
+            # A fault of one patient, which is told when it is that patient's turn.
+            found.append(Source(path, None))
+        else:
+            if known is not None or path.is_dir():
+                found.append(Source(path, known))
     subjects = owners(source.path.relative_to(folder) for source in found)
     by_patient: dict[Path, list[Source]] = {}
     for source in found:

@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any, BinaryIO, NoReturn
 
 from omnisyn.errors import InputError, OmnisynError, ResourceError
-from omnisyn.paths import open_regular
+from omnisyn.paths import name_of, open_regular
 from omnisyn.volumes.locks import locked
 
 _DISK_FAULTS = {
@@ -316,7 +316,7 @@ def output_folder(folder: Path) -> Iterator[None]:
         folder.mkdir(parents=True, exist_ok=True)
     except (FileExistsError, NotADirectoryError) as fault:
         raise InputError(
-            "the output folder is a file", where=folder.name, remedy="choose another folder"
+            "the output folder is a file", where=name_of(folder), remedy="choose another folder"
         ) from fault
     except OSError as fault:
         raise resource_error("cannot make the output folder", folder, fault) from fault

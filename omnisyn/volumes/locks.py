@@ -2,7 +2,9 @@
 
 What is held for long, or around a write, is a hidden file of its own. The folders themselves are
 locked by `atomic` alone, for the moment in which it renames: who held one of them around a write
-would wait for itself. A lock is advisory (`flock`): it holds off other runs of omnisyn, and nobody else. Where the system
+would wait for itself.
+
+A lock is advisory (`flock`): it holds off other runs of omnisyn, and nobody else. Where the system
 or the file system has none, everything goes on without, as it would for a single run.
 """
 

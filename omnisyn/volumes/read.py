@@ -81,7 +81,7 @@ def _read(path: Path, contrast: Contrast | None, options: ReadOptions) -> Volume
         side = read_sidecar(path)
         provenance = replace(volume.provenance, acquisition=acquisition_facts(side))
         volume = replace(volume, provenance=provenance)
-        contrast = contrast or _stated_contrast(side, path.name)
+        contrast = contrast or stated_contrast(side, path.name)
         if side.get("VolumeSHA256", provenance.sha256) != provenance.sha256:
             doubts.append(
                 Finding(
@@ -202,7 +202,12 @@ def acquisition_facts(sidecar: Mapping[str, Any]) -> dict[str, float | str]:
     return facts
 
 
-def _stated_contrast(sidecar: Mapping[str, Any], name: str) -> Contrast | None:
+def stated_contrast(sidecar: Mapping[str, Any], name: str) -> Contrast | None:
+    """The contrast that the sidecar of the file `name` states, or None.
+
+    Raises:
+        InputError: it states one that nobody knows.
+    """
     stated = sidecar.get("Contrast")
     if not isinstance(stated, str):
         return None

@@ -399,3 +399,50 @@ def test_a_reader_that_has_gone_is_no_failing_patient(
 
     with pytest.raises(BrokenPipeError):
         run_batch(check_request([tmp_path / "all"], request), request, lambda: echo, result=gone)
+
+
+def test_anonymous_series_of_several_patients_do_not_share_a_place(
+    echo: Synthesizer, dicom_series, tmp_path: Path
+) -> None:
+    for name in ("Smith", "Jones"):
+        (tmp_path / "all" / name).mkdir(parents=True)
+        dicom_series(shape=(4, 16, 20)).save(tmp_path / "all" / name / "T2")
+    request = Request(
+        targets=("T1",), output=tmp_path / "out", format="dicom", pseudonyms=Pseudonyms()
+    )
+
+    patients = check_request([tmp_path / "all"], request)
+    outputs = run_batch(patients, request, lambda: echo)
+
+    folders = {output.volume.parent.name for output in outputs}
+    assert len(folders) == 2
+    assert all(folder.startswith("ANONYMOUS-") for folder in folders)
+
+
+@pytest.mark.parametrize("content", ["{", '{"Contrast": "banana"}'])
+def test_a_faulty_sidecar_costs_its_own_patient_only(
+    echo: Synthesizer, scan: Scan, tmp_path: Path, content: str
+) -> None:
+    scan("all/a/T1.nii.gz").with_name("T1.json").write_text(content)
+    scan("all/b/T1.nii.gz")
+
+    with pytest.raises(PartialFailure, match="1 of 2 patients failed"):
+        run(echo, [tmp_path / "all"], output=tmp_path / "out")
+
+    assert [path.parent.name for path in (tmp_path / "out").rglob("*.nii.gz")] == ["b"]
+    with pytest.raises(InputError, match=r"T1\.(json|nii\.gz): the sidecar"):
+        run(echo, [tmp_path / "all" / "a" / "T1.nii.gz"], output=tmp_path / "other")
+
+
+@pytest.mark.parametrize(
+    "shape", [(16, 16, 1), (16, 1024, 2), (1024, 16, 2), (1024, 1024, 1), (17, 16, 600)]
+)
+def test_any_size_is_synthesized(echo: Synthesizer, scan: Scan, tmp_path: Path, shape) -> None:
+    voxels = np.random.default_rng(1).uniform(5, 90, shape).astype(np.float32)
+    source = scan("T1.nii.gz", voxels)
+
+    (output,) = run(echo, [source], output=tmp_path / "out")
+
+    made = nibabel.load(output.volume)
+    assert made.shape == shape
+    np.testing.assert_array_equal(made.get_fdata(dtype=np.float32), scale(voxels))
