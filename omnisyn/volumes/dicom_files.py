@@ -7,15 +7,15 @@ import hashlib
 import io
 import warnings
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 from pathlib import Path
 
 import pydicom
 from pydicom.dataset import FileDataset
-from pydicom.tag import Tag
 from pydicom.uid import UID, ImplicitVRLittleEndian
 
 from omnisyn.errors import InputError
+from omnisyn.volumes.dicom_values import tag_of, value_of
 from omnisyn.volumes.file_bytes import (
     DICOM_START_BYTES,
     looks_like_dicom,
@@ -113,11 +113,16 @@ def _parse(path: Path) -> DicomFile | None:
         warnings.simplefilter("always")
         try:
             dataset = pydicom.dcmread(io.BytesIO(content), force=True)
-            storage = UID(str(dataset.file_meta.get("MediaStorageSOPClassUID", "")))
-            storage = storage or UID(str(dataset.get("SOPClassUID", "")))
+            storage = _uid(
+                value_of(dataset.file_meta, tag_of("MediaStorageSOPClassUID"))
+                or value_of(dataset, tag_of("SOPClassUID"))
+                or ""
+            )
             _refuse_unreadable_pixels(path.name, dataset)
-            whole = bool(dataset.get("PixelData")) and _ends_well(dataset, content)
-            shaped = all(isinstance(dataset.get(key), int) for key in ("Rows", "Columns"))
+            whole = bool(value_of(dataset, tag_of("PixelData"))) and _ends_well(dataset, content)
+            shaped = all(
+                isinstance(value_of(dataset, tag_of(key)), int) for key in ("Rows", "Columns")
+            )
         except InputError:
             raise
         # A damaged data set makes pydicom raise errors of many kinds.
@@ -170,7 +175,7 @@ def _refuse_unreadable_pixels(name: str, dataset: FileDataset) -> None:
             why=f"transfer syntax {str(syntax)[:64]}",
             remedy="convert the series (for example with gdcmconv --raw) or export it again",
         )
-    if "FloatPixelData" in dataset or "DoubleFloatPixelData" in dataset:
+    if any(tag_of(kind) in dataset for kind in ("FloatPixelData", "DoubleFloatPixelData")):
         raise InputError(
             "pixels in floating point cannot be read",
             where=name,
@@ -182,11 +187,17 @@ def _ends_well(dataset: FileDataset, content: bytes) -> bool:
     """Whether compressed pixels at the end of a file are closed by their delimiter."""
     return (
         not transfer_syntax(dataset).is_encapsulated
-        or max(dataset.keys()) != Tag("PixelData")
+        or max(dataset.keys()) != tag_of("PixelData")
         or content.endswith(_END_OF_FRAGMENTS)
     )
 
 
 def transfer_syntax(dataset: FileDataset) -> UID:
     """How a data set is encoded; implicit little endian where it does not say."""
-    return UID(str(dataset.file_meta.get("TransferSyntaxUID", ImplicitVRLittleEndian)))
+    return _uid(value_of(dataset.file_meta, tag_of("TransferSyntaxUID")) or ImplicitVRLittleEndian)
+
+
+@lru_cache(maxsize=64)
+def _uid(text: str) -> UID:
+    # A series says the same few of them in every file, and pydicom examines each anew.
+    return UID(str(text))

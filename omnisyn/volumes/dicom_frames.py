@@ -7,18 +7,18 @@ answers for itself, so that everything behind knows only frames.
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from functools import cache, cached_property
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from pydicom.datadict import dictionary_has_tag, dictionary_VR
-from pydicom.dataelem import DataElement, RawDataElement
+from pydicom.dataelem import DataElement
 from pydicom.dataset import Dataset
-from pydicom.tag import BaseTag, Tag
 
 from omnisyn.errors import InputError
 from omnisyn.volumes.dicom_files import DicomFile
+from omnisyn.volumes.dicom_values import tag_of, value_of
 
 # What the Enhanced functional groups call the attributes of a classic image.
 _ENHANCED_NAMES = {
@@ -56,12 +56,9 @@ class Frame:
 
     def numbers(self, keyword: str, count: int) -> NDArray[np.float64] | None:
         """A numeric attribute of exactly `count` finite values, or None."""
-        value: Any = self._decimals(keyword)
-        if value is None:
-            value = self._value(keyword)
-            value = [value] if count == 1 else value
+        value = self._value(keyword)
         try:
-            array = np.array([float(item) for item in value])
+            array = np.array([float(item) for item in ([value] if count == 1 else value)])
         except (TypeError, ValueError, OverflowError):
             return None
         return array if array.shape == (count,) and np.isfinite(array).all() else None
@@ -170,49 +167,24 @@ class Frame:
             )
         return values
 
-    def _decimals(self, keyword: str) -> list[bytes] | None:
-        """The texts of a decimal attribute that nobody has converted yet, or None.
-
-        pydicom's own conversion keeps text and number together, which costs more than everything
-        else that is asked of a long series.
-        """
-        for group, tag in self._holders(keyword):
-            element = group.get_item(tag)
-            if isinstance(element, RawDataElement) and element.VR == "DS" and element.value:
-                return list(element.value.rstrip(b" \0").split(b"\\"))
-            break
-        return None
-
     def _value(self, keyword: str) -> Any:
         if keyword not in self._values:
-            self._values[keyword] = self._converted(keyword)
+            self._values[keyword] = self._found(keyword)
         return self._values[keyword]
 
-    def _converted(self, keyword: str) -> Any:
-        for group, tag in self._holders(keyword):
-            # pydicom converts an element when asked for it, and may find that it cannot.
-            try:
-                value = group[tag].value
-            except Exception:
-                continue
-            if value is not None:
-                if tag == _tag("InversionTimes") and hasattr(value, "__iter__"):
-                    value = next(iter(value), None)
-                return value
-        return None
-
-    def _holders(self, keyword: str) -> Iterator[tuple[Dataset, BaseTag]]:
-        """The data sets that have an attribute, the most specific first, and its tag in them."""
+    def _found(self, keyword: str) -> Any:
+        """The value in the most specific data set that has one."""
         names: tuple[str, ...] = (keyword,)
         if self.number is not None and keyword in _ENHANCED_NAMES:
             names = (_ENHANCED_NAMES[keyword], keyword)
-        for tag in map(_tag, names):
-            yield from ((group, tag) for group in self.groups if tag in group)
-
-
-@cache
-def _tag(keyword: str) -> BaseTag:
-    return Tag(keyword)
+        for name in names:
+            for group in self.groups:
+                value = value_of(group, tag_of(name))
+                if value is not None:
+                    if name == "InversionTimes" and hasattr(value, "__iter__"):
+                        value = next(iter(value), None)
+                    return value
+        return None
 
 
 def frames_of(file: DicomFile) -> list[Frame]:

@@ -5,6 +5,8 @@ as a good one. Here every byte is read, checksums and lengths are compared, and 
 allocated that the header promises but the file cannot hold.
 """
 
+import errno
+import stat
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -105,22 +107,25 @@ def read_file(path: Path) -> FileBytes:
     """
     name = path.name
     try:
-        exists, regular = path.exists(), path.is_file()
+        status = path.stat()
+    except (FileNotFoundError, NotADirectoryError) as error:
+        why = "the link leads nowhere" if path.is_symlink() else None
+        raise InputError(
+            "no such file or folder", where=name, why=why, remedy="check the path"
+        ) from error
     except OSError as error:
         # A circle of links, or a name that no file system takes.
+        why = "the link leads nowhere" if error.errno == errno.ELOOP else error.strerror
         raise InputError(
-            "cannot reach the file", where=name, why=error.strerror, remedy="check the path"
+            "cannot reach the file", where=name, why=why, remedy="check the path"
         ) from error
-    if not exists:
-        why = "the link leads nowhere" if path.is_symlink() else None
-        raise InputError("no such file or folder", where=name, why=why, remedy="check the path")
-    if not regular:
-        kind = "a folder" if path.is_dir() else "a pipe, socket or device"
+    if not stat.S_ISREG(status.st_mode):
+        kind = "a folder" if stat.S_ISDIR(status.st_mode) else "a pipe, socket or device"
         raise InputError(
             "not a regular file", where=name, why=f"it is {kind}", remedy="give a NIfTI file"
         )
     try:
-        size = path.stat().st_size
+        size = status.st_size
         if size > MAXIMUM_FILE_BYTES:
             raise InputError(
                 "the file is too large",
