@@ -20,6 +20,7 @@ from pathlib import Path
 import nibabel
 import numpy as np
 import pydicom
+import pydicom.data
 from pydicom.uid import ExplicitVRBigEndian, ImplicitVRLittleEndian, RLELossless
 
 from omnisyn.geometry import Geometry
@@ -28,7 +29,7 @@ from tests.dicom_series import DicomSeries
 
 SHAPE = (20, 24, 6)
 AFFINE = np.diag([-1.5, -1.5, 4.0, 1.0])
-REFUSED, MODEL = 3, 4
+USAGE, REFUSED, MODEL = 2, 3, 4
 
 
 @dataclasses.dataclass(frozen=True)
@@ -470,6 +471,65 @@ def another_contrast_than_said_strictly(folder):
     return ["--src", f"T1={with_times(folder)}", "--target", "FLAIR", "--strict"]
 
 
+@case(NIFTI, "constant", REFUSED, "the image is all but empty")
+def all_but_empty(folder):
+    voxels = np.zeros(SHAPE, np.float32)
+    voxels[5, 5, 3] = 80
+    return to_t2(nifti(folder, voxels))
+
+
+@case(NIFTI, "constant", REFUSED, "the image has no usable signal")
+def values_too_small_to_scale(folder):
+    return to_t2(nifti(folder, grey() * np.float32(1e-38)))
+
+
+@case(NIFTI, "constant", REFUSED, "the image has no usable signal")
+def negative_everywhere(folder):
+    return to_t2(nifti(folder, -grey() - 1))
+
+
+@case(NIFTI, "forms", REFUSED, "its affine has entries of up to 1e+09 mm")
+def far_away(folder):
+    affine = AFFINE.copy()
+    affine[0, 3] = 1e9
+    return to_t2(nifti(folder, affine=affine))
+
+
+@case(NIFTI, "forms", REFUSED, "its sform_code is -3")
+def form_code_that_nobody_knows(folder):
+    return repacked(folder, field(254, "h", -3))
+
+
+@case(NIFTI, "gzip", 0)
+def gzip_of_many_members(folder):
+    path, content = plain(folder)
+    pieces = [bytes(content[start : start + 500]) for start in range(0, len(content), 500)]
+    packed = path.with_name("T1.nii.gz")
+    packed.write_bytes(b"".join(map(gzip.compress, pieces)))
+    return to_t2(packed)
+
+
+@case(NIFTI, "sidecar", REFUSED, "the sidecar is not valid JSON")
+def sidecar_that_is_no_json(folder):
+    path = nifti(folder)
+    path.with_name("T1.json").write_text("[" * 100_000)
+    return to_t2(path)
+
+
+@case(NIFTI, "sidecar", REFUSED, "the sidecar names an unknown contrast 'banana'")
+def sidecar_with_an_unknown_contrast(folder):
+    path = nifti(folder)
+    path.with_name("T1.json").write_text('{"Contrast": "banana"}')
+    return to_t2(path)
+
+
+@case(NIFTI, "sidecar", 0)
+def sidecar_with_numbers_that_no_scanner_writes(folder):
+    path = nifti(folder)
+    path.with_name("T1.json").write_text(f'{{"EchoTime": 1{"0" * 40}, "RepetitionTime": NaN}}')
+    return to_t2(path)
+
+
 # --- DICOM ----------------------------------------------------------------------------------------
 
 
@@ -729,6 +789,144 @@ def run_length_damaged(folder):
     return run_length(folder, lambda content: content[:16] + bytes(64) + content[80:])
 
 
+@case(DICOM, "encodings", REFUSED, "transfer syntax 1.2.840.113619.5.2")
+def unknown_transfer_syntax(folder):
+    words = saved(series(), folder)
+    path = folder / "scan" / "IM010"
+    known, unknown = b"1.2.840.10008.1.2.1\0", b"1.2.840.113619.5.2\0\0"
+    path.write_bytes(path.read_bytes().replace(known, unknown, 1))
+    return words
+
+
+def pydicoms(folder: Path, name: str) -> list[str | Path]:
+    """One of pydicom's own encodings of one small image."""
+    (folder / "scan").mkdir()
+    content = Path(str(pydicom.data.get_testdata_file(name))).read_bytes()
+    (folder / "scan" / name).write_bytes(content)
+    return ["--src", f"T1={folder / 'scan'}", "--target", "T2"]
+
+
+@case(DICOM, "encodings", 0, "only 1 slice")
+def jpeg_ls(folder):
+    return pydicoms(folder, "MR_small_jpeg_ls_lossless.dcm")
+
+
+@case(DICOM, "encodings", 0, "only 1 slice")
+def jpeg_2000(folder):
+    return pydicoms(folder, "MR_small_jp2klossless.dcm")
+
+
+@case(DICOM, "encodings", REFUSED, "compressed, against what the header says")
+def compressed_under_a_plain_header(folder):
+    words = run_length(folder, lambda content: content)
+    for path in (folder / "scan").iterdir():
+        compressed, said = b"1.2.840.10008.1.2.5\0", b"1.2.840.10008.1.2.1\0"
+        path.write_bytes(path.read_bytes().replace(compressed, said, 1))
+    return words
+
+
+@case(DICOM, "encodings", REFUSED, "holds more pixels than its header says")
+def more_pixels_than_rows(folder):
+    one = series()
+    for file in one.files:
+        file.Rows = 8
+    return saved(one, folder)
+
+
+@case(DICOM, "encodings", REFUSED, "a mosaic: many slices in one picture")
+def mosaic(folder):
+    one = series()
+    for file in one.files:
+        file.ImageType = ["ORIGINAL", "PRIMARY", "M", "MOSAIC"]
+    return saved(one, folder)
+
+
+@case(DICOM, "no place", REFUSED, "mm from even places")
+def steps_that_drift(folder):
+    one = series(100)
+    height = 0.0
+    for index, file in enumerate(one.files):
+        x, y, _ = file.ImagePositionPatient
+        file.ImagePositionPatient = [x, y, round(height, 3)]
+        height += 3.055 if index < 45 else 3.0 if index < 54 else 2.945
+    return saved(one, folder)
+
+
+@case(DICOM, "no place", REFUSED, "the images are turned against each other")
+def slices_slightly_turned(folder):
+    one = series()
+    one.files[4].ImageOrientationPatient = [1, 0, 0, 0, 0.99995, 0.01]
+    return saved(one, folder)
+
+
+@case(DICOM, "no place", 0, "several frames of reference")
+def two_frames_of_reference(folder):
+    one = series()
+    for file in one.files[3:]:
+        file.FrameOfReferenceUID = "1.2.3"
+    return saved(one, folder)
+
+
+@case(DICOM, "gap", REFUSED, "a gap is too wide to be filled")
+def wide_gap_with_permission(folder):
+    one = series(20)
+    del one.files[8:14]
+    return [*saved(one, folder), "--allow-gaps"]
+
+
+@case(DICOM, "gap", 0, "slices may be missing")
+def every_second_slice_missing(folder):
+    one = series(12)
+    for file in one.files:
+        file.SpacingBetweenSlices = "3"
+    del one.files[1::2]
+    return saved(one, folder)
+
+
+@case(DICOM, "wrong image", 0, "the image is of type P")
+def phase_images(folder):
+    one = series()
+    for file in one.files:
+        file.ImageType = ["ORIGINAL", "PRIMARY", "P"]
+    return saved(one, folder)
+
+
+@case(DICOM, "wrong image", REFUSED, "the modality is CT, not MR")
+def another_modality_strictly(folder):
+    one = series()
+    for file in one.files:
+        file.Modality = "CT"
+    return [*saved(one, folder), "--strict"]
+
+
+@case(DICOM, "odd files", REFUSED, "it is a Git LFS pointer")
+def pointer_in_the_place_of_a_slice(folder):
+    words = saved(series(), folder)
+    (folder / "scan" / "IM010").write_bytes(b"version https://git-lfs.github.com/spec/v1\n")
+    return words
+
+
+@case(DICOM, "odd files", REFUSED, "the file holds nothing but zeros")
+def slice_of_zeros(folder):
+    words = saved(series(), folder)
+    (folder / "scan" / "IM010").write_bytes(bytes(900))
+    return words
+
+
+@case(DICOM, "odd files", REFUSED, "the link leads nowhere")
+def dangling_link_among_the_slices(folder):
+    words = saved(series(), folder)
+    os.symlink(folder / "gone", folder / "scan" / "IM099")
+    return words
+
+
+@case(DICOM, "odd files", 0, "1 folder inside was not looked into")
+def slices_in_a_folder_inside(folder):
+    words = saved(series(), folder)
+    (folder / "scan" / "more").mkdir()
+    return words
+
+
 @case(DICOM, "patient data", 0)
 def patient_data(folder):
     return saved(series(), folder)
@@ -816,6 +1014,75 @@ def zip_archive(folder):
 def settings_with_an_unknown_key(folder):
     (folder / "settings.toml").write_text('targt = "T2"\n')
     return ["--src", nifti(folder), "--target", "T2", "--config", folder / "settings.toml"]
+
+
+@case(AROUND, "output", REFUSED, "the output would replace a source")
+def output_onto_the_input_through_a_link(folder):
+    path = nifti(folder)
+    (folder / "omnisyn-out").mkdir()
+    place = path.rename(folder / "omnisyn-out" / "desc-synth_T2w.nii.gz")
+    path.symlink_to(place)
+    return to_t2(path, "--overwrite")
+
+
+@case(AROUND, "patients", REFUSED, "two contrasts are one and the same image")
+def one_image_as_two_contrasts(folder):
+    path = nifti(folder)
+    return ["--src", f"T1={path}", "--src", f"FLAIR={path}", "--target", "T2"]
+
+
+@case(AROUND, "patients", REFUSED, "the scans belong to several patients")
+def series_of_two_patients(folder):
+    series().save(folder / "a")
+    other = series()
+    for file in other.files:
+        file.PatientID = "another"
+    other.save(folder / "b")
+    return ["--src", f"T2={folder / 'a'}", "--src", f"T1={folder / 'b'}", "--target", "FLAIR"]
+
+
+@case(AROUND, "patients", USAGE, "give every folder once")
+def one_folder_twice(folder):
+    (folder / "all" / "p1").mkdir(parents=True)
+    nifti(folder).rename(folder / "all" / "p1" / "T1.nii.gz")
+    return ["--src", folder / "all", "--src", folder / "all", "--target", "T2"]
+
+
+def weights_with(folder: Path, card: str | None) -> list[str | Path]:
+    """A weights file that is nothing, beside a card."""
+    (folder / "w.safetensors").write_bytes(bytes(300))
+    if card is not None:
+        (folder / "w.json").write_text(card)
+    return to_t2(nifti(folder), "--weights", folder / "w.safetensors")
+
+
+@case(AROUND, "weights", MODEL, "w.json")
+def weights_without_a_card(folder):
+    return weights_with(folder, None)
+
+
+@case(AROUND, "weights", MODEL, "the card")
+def weights_with_a_card_that_is_no_json(folder):
+    return weights_with(folder, "[" * 100_000)
+
+
+@case(AROUND, "weights", MODEL, "the card")
+def weights_with_a_pipe_for_a_card(folder):
+    (folder / "w.safetensors").write_bytes(bytes(300))
+    os.mkfifo(folder / "w.json")
+    return to_t2(nifti(folder), "--weights", folder / "w.safetensors")
+
+
+@case(AROUND, "settings", REFUSED, "settings.toml")
+def settings_that_are_a_pipe(folder):
+    os.mkfifo(folder / "settings.toml")
+    return to_t2(nifti(folder), "--config", folder / "settings.toml")
+
+
+@case(AROUND, "settings", REFUSED, "settings.toml")
+def settings_of_a_wrong_type(folder):
+    (folder / "settings.toml").write_text('target = "T2"\n')
+    return to_t2(nifti(folder), "--config", folder / "settings.toml")
 
 
 CASES = (*NIFTI, *DICOM, *AROUND)
