@@ -171,11 +171,23 @@ def _usable_streams() -> Iterator[None]:
                         os.dup2(nowhere.fileno(), stream.fileno())
 
 
+def _is_importing(frame: FrameType | None) -> bool:
+    """Whether a module is being imported somewhere below in the stack."""
+    while frame is not None:
+        if frame.f_code.co_filename.startswith("<frozen importlib"):
+            return True
+        frame = frame.f_back
+    return False
+
+
 @contextmanager
 def _exit_on_termination() -> Iterator[None]:
     """Let SIGTERM unwind the stack, so that files half written are removed; exit code 143."""
 
     def terminate(number: int, frame: FrameType | None) -> None:
+        if _is_importing(frame):
+            # torch's C++ code aborts the process when an exception meets it while it is imported.
+            os._exit(TERMINATED)
         raise SystemExit(TERMINATED)
 
     if threading.current_thread() is not threading.main_thread():

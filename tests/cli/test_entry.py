@@ -206,6 +206,37 @@ def test_termination_exits_with_143_and_unwinds(tmp_path: Path) -> None:
     assert process.returncode == 143
 
 
+def test_termination_in_the_middle_of_an_import_ends_at_once(tmp_path: Path) -> None:
+    # In the middle of torch's import an exception aborts the process: -6, and a page of text.
+    (tmp_path / "slow.py").write_text(
+        "import time\n"
+        "try:\n"
+        "    print('ready', flush=True)\n"
+        "    time.sleep(30)\n"
+        "finally:\n"
+        "    print('unwound', flush=True)\n"
+    )
+    program = (
+        "import sys\n"
+        "from omnisyn import api\n"
+        "from omnisyn.cli import main\n"
+        "def load(*a, **k):\n"
+        "    import slow\n"
+        "api.list_models = load\n"
+        "sys.exit(main(['models', 'list']))\n"
+    )
+    process = subprocess.Popen(
+        [sys.executable, "-c", program], stdout=subprocess.PIPE, text=True, cwd=tmp_path
+    )
+    assert process.stdout is not None
+    assert process.stdout.readline() == "ready\n"
+    time.sleep(0.05)
+    os.kill(process.pid, signal.SIGTERM)
+    rest, _ = process.communicate(timeout=10)
+    assert rest == ""
+    assert process.returncode == 143
+
+
 def test_errors_have_distinct_exit_codes() -> None:
     classes = [OmnisynError, *OmnisynError.__subclasses__()]
     assert len({each.exit_code for each in classes}) == len(classes)

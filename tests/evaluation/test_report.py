@@ -1,5 +1,7 @@
+import itertools
 import json
 import math
+import os
 import re
 from dataclasses import replace
 from html import escape
@@ -8,7 +10,7 @@ from html.parser import HTMLParser
 import numpy as np
 import pytest
 
-from omnisyn.errors import InputError
+from omnisyn.errors import InputError, ResourceError
 from omnisyn.evaluation.controls import BLIND
 from omnisyn.evaluation.report.definitions import GAIN, METRICS, metric_of
 from omnisyn.evaluation.report.figures import example_pictures
@@ -280,6 +282,28 @@ def test_an_existing_report_is_kept_unless_overwriting(tmp_path, real):
     assert [path.name for path in tmp_path.glob("*.*")] == ["summary.json"]
     report = write_report(evaluation, tmp_path, np.random.default_rng(0), overwrite=True)
     assert json.loads(report.summary_file.read_text(encoding="utf-8"))["failed_cases"] == 0
+
+
+@pytest.mark.parametrize("call", [1, 2, 3])
+def test_a_full_disk_leaves_the_whole_old_report(tmp_path, real, simulated, monkeypatch, call):
+    out = tmp_path / "out"
+    out.mkdir()
+    write_report(Evaluation("old", (real,), {}), out, np.random.default_rng(0))
+    old = {path.name: path.read_bytes() for path in out.iterdir()}
+    synchronize, calls = os.fsync, itertools.count(1)
+
+    def fail_once(descriptor):
+        if next(calls) == call:
+            raise OSError(28, "No space left on device")
+        synchronize(descriptor)
+
+    monkeypatch.setattr(os, "fsync", fail_once)
+    with pytest.raises(ResourceError, match="the disk is full"):
+        write_report(
+            Evaluation("new", (simulated,), {}), out, np.random.default_rng(0), overwrite=True
+        )
+
+    assert {path.name: path.read_bytes() for path in out.iterdir()} == old
 
 
 def test_example_pictures_show_square_pixels_and_the_difference(simulated):
