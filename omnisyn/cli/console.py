@@ -121,3 +121,7 @@ def _say(text: str, stream: TextIO) -> None:
     except BrokenPipeError:
         # No Exception, which a batch would take for the fault of one patient and go on.
         raise SystemExit(READER_GONE) from None
+    except OSError:
+        # Where stderr cannot be written, nobody can be told; the exit code still says it.
+        if stream is not sys.stderr:
+            raise

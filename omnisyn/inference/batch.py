@@ -18,7 +18,7 @@ from omnisyn.errors import (
 )
 from omnisyn.inference.loading import read_patient
 from omnisyn.inference.patients import PatientSources, find_patients
-from omnisyn.inference.request import LoadedPatient, Output, Request
+from omnisyn.inference.request import LoadedPatient, Output, Request, source_and_target
 from omnisyn.inference.synthesizer import Synthesizer
 from omnisyn.inference.writing import (
     already_made,
@@ -41,10 +41,13 @@ def check_request(items: Sequence[str | Path], request: Request) -> list[Patient
             output from a NIfTI source.
         InputError: a missing path, or an output folder inside a source.
     """
-    for name in request.targets:
-        if name.lower() != "all":
-            contrast(name)
+    wanted = {contrast(name) for name in request.targets if name.lower() != "all"}
     patients = find_patients(items, request.series)
+    for patient in patients:
+        # In a folder, a target among the scans is the truth.
+        given = [] if patient.found else [source.contrast for source in patient.sources]
+        for both in wanted.intersection(filter(None, given)):
+            raise source_and_target(both.name)
     if request.truth and len(patients) > 1:
         raise UsageError(
             f"--truth belongs to one patient, and here are {len(patients)}",

@@ -27,6 +27,8 @@ def read_patient(
     Raises:
         InputError: a scan is damaged, its contrast is not told, or two scans have one contrast.
     """
+    for source in patient.sources:
+        _refuse_name_that_is_no_text(source.path.name)
     wanted = {contrast(name).name for name in request.targets if name.lower() != "all"}
     sources: dict[str, Volume] = {}
     truth: dict[str, Volume] = {}
@@ -91,6 +93,15 @@ def read_patient(
     return loaded
 
 
+def _refuse_name_that_is_no_text(name: str) -> None:
+    """It could not be written down in a sidecar."""
+    shown = name.encode("utf-8", "backslashreplace").decode()
+    if shown != name:
+        raise InputError(
+            "the name holds bytes that are not UTF-8", where=shown, remedy="rename the file"
+        )
+
+
 def _renamed(volume: Volume, name: str) -> Volume:
     return replace(volume, provenance=replace(volume.provenance, name=name))
 
@@ -124,7 +135,7 @@ def _refuse_without_headers(sources: Mapping[str, Volume]) -> None:
     from omnisyn.volumes.dicom_write import refuse_unfit_headers
 
     reference, *others = sources.values()
-    refuse_unfit_headers(reference.headers)
+    refuse_unfit_headers(reference.headers, reference.provenance.name)
     for other in others:
         if other.headers:
             refuse_unfit_headers(other.headers)

@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+from omnisyn.errors import UsageError
 from omnisyn.volumes.options import DEFAULT as READ_DEFAULT
 from omnisyn.volumes.options import ReadOptions
 from omnisyn.volumes.volume import Volume
@@ -65,6 +66,14 @@ class Request:
             "Reading": {key: value for key, value in asdict(self.reading).items() if value},
             **self.model_asked_for,
         }
+
+
+def source_and_target(name: str) -> UsageError:
+    """The refusal of a contrast that is asked for and given."""
+    return UsageError(
+        f"{name} is a source; it cannot be a target as well",
+        remedy="leave it out of --target, or out of --src",
+    )
 
 
 @dataclass(frozen=True)

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from omnisyn.contrasts import NAMES, contrast
 from omnisyn.errors import ModelError, ResourceError, UsageError
 from omnisyn.inference.regrid import onto_first_grid
+from omnisyn.inference.request import source_and_target
 from omnisyn.inference.sidecar import ModelIdentity
 from omnisyn.listeners import Note, Progress, unheard, unwatched
 from omnisyn.models.device import choose_device, choose_precision
@@ -95,10 +96,7 @@ class Synthesizer:
                     remedy=f"they know {', '.join(self.contrasts)}",
                 )
             if known in sources:
-                raise UsageError(
-                    f"{known} is a source; it cannot be a target as well",
-                    remedy="leave it out of --target, or out of --src",
-                )
+                raise source_and_target(known)
             chosen.append(known)
         return tuple(dict.fromkeys(chosen))
 

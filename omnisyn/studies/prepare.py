@@ -22,7 +22,7 @@ from omnisyn.studies.patients_table import (
     check_identifier,
     read_patients_table,
 )
-from omnisyn.studies.sidecars import impersonal
+from omnisyn.studies.sidecars import impersonal, names_people
 from omnisyn.studies.site import (
     PUBLIC_SITE,
     ROOT_FILE,
@@ -37,7 +37,7 @@ from omnisyn.studies.site import (
 )
 from omnisyn.volumes.atomic import (
     atomic_directory,
-    resource_error,
+    output_folder,
     write_bytes_atomic,
     write_json_atomic,
 )
@@ -148,20 +148,17 @@ def prepare(
     found = find_patients(source)
     settings = _settings(out.resolve().name, found, {"role": "train", **given})
     rows = _rows(source, found)
-    try:
-        out.parent.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise resource_error("cannot make the data root", out.parent, error) from error
-    with atomic_directory(out, overwrite=overwrite) as folder:
-        for patient in found.patients:
-            _copy_patient(patient, folder)
-        write_site_files(folder, settings, rows)
-        unnamed = Site(folder, settings)
-        index = build_cache(unnamed, progress)
-        for copied in unnamed.patients():
-            # The cache leaves masks aside: read them once, so that a misfit shows now.
-            copied.study(copied.contrasts()[:1])
-    register_site(out.parent, settings.name)
+    with output_folder(out.parent):
+        with atomic_directory(out, overwrite=overwrite) as folder:
+            for patient in found.patients:
+                _copy_patient(patient, folder)
+            write_site_files(folder, settings, rows)
+            unnamed = Site(folder, settings)
+            index = build_cache(unnamed, progress)
+            for copied in unnamed.patients():
+                # The cache leaves masks aside: read them once, so that a misfit shows now.
+                copied.study(copied.contrasts()[:1])
+        register_site(out.parent, settings.name)
     return _summary(open_site(out), index, in_place=False, ignored=found.ignored)
 
 
@@ -231,7 +228,8 @@ def _rows(source: Path, found: Found) -> list[dict[str, str]]:
         row = {IDENTIFIER: patient.identifier}
         if patient.subject != patient.identifier:
             row["subject"] = patient.subject
-        row.update(known.get(patient.identifier) or known.get(patient.subject, {}))
+        found_row = known.get(patient.identifier) or known.get(patient.subject, {})
+        row.update({key: value for key, value in found_row.items() if not names_people(key)})
         rows.append(row)
     return rows
 

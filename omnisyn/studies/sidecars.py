@@ -29,7 +29,7 @@ def _mapping(value: Mapping[str, Any], levels: int) -> dict[str, Any]:
     kept = {
         key: _kept(item, levels - 1)
         for key, item in value.items()
-        if not _is_personal(key) and _is_text(key)
+        if not is_personal(key) and _is_text(key)
     }
     return {key: item for key, item in kept.items() if item is not None}
 
@@ -47,7 +47,13 @@ def _kept(value: Any, levels: int) -> Any:
     return None
 
 
-def _is_personal(key: str) -> bool:
+def names_people(column: str) -> bool:
+    """Whether a column of a table says who patients are; `subject` only tells them apart."""
+    return column != "subject" and (is_personal(column) or column.lower().endswith("name"))
+
+
+def is_personal(key: str) -> bool:
+    """Whether an entry says who was scanned, by whom, where or on which machine."""
     letters = re.sub(r"[^a-z0-9]", "", key.lower())
     return letters not in _HARMLESS and any(word in letters for word in _PERSONAL_WORDS)
 

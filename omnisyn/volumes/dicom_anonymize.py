@@ -1,8 +1,9 @@
 """Pseudonyms for a derived series, by the basic profile of DICOM PS3.15, table E.1-1.
 
 Only the attributes that `dicom_write` writes are treated: everything else of the source is left out
-in any case. What the series says of itself (its description, the model's name) is made by omnisyn
-and stays. Dates and times are removed, those of the synthesis included.
+in any case. What the profile keeps but people write words into (the body part) goes as well. What
+the series says of itself (its description, the model's name) is made by omnisyn and stays. Dates
+and times are removed, those of the synthesis included.
 """
 
 from collections.abc import Iterator
@@ -15,12 +16,12 @@ from pydicom.uid import generate_uid
 # Type 2 attributes become empty, the others go.
 _EMPTIED = (
     *("PatientBirthDate", "PatientSex", "StudyDate", "StudyTime", "StudyID", "AccessionNumber"),
-    *("ReferringPhysicianName", "ContentDate", "ContentTime"),
+    *("ReferringPhysicianName", "ContentDate", "ContentTime", "PositionReferenceIndicator"),
 )
 _REMOVED = (
     *("IssuerOfPatientID", "PatientBirthTime", "PatientAge", "PatientSize", "PatientWeight"),
     *("StudyDescription", "SeriesDate", "SeriesTime", "InstanceCreationDate"),
-    *("InstanceCreationTime", "TimezoneOffsetFromUTC"),
+    *("InstanceCreationTime", "TimezoneOffsetFromUTC", "BodyPartExamined"),
 )
 _REPLACED_UIDS = (
     *("StudyInstanceUID", "SeriesInstanceUID", "FrameOfReferenceUID"),
@@ -52,6 +53,8 @@ class Pseudonyms:
         for keyword in _REMOVED:
             if keyword in dataset:
                 delattr(dataset, keyword)
+        # Due where the body part is not said (type 2C).
+        dataset.Laterality = None
         for part in _with_items(dataset):
             for keyword in _REPLACED_UIDS:
                 if part.get(keyword):

@@ -157,6 +157,13 @@ def _refuse_lost_image(name: str, content: bytes) -> None:
     if pointer is not None:
         kind, remedy = pointer
         raise InputError("not a DICOM file", where=name, why=f"it is {kind}", remedy=remedy)
+    if len(content) < DICOM_START_BYTES and b"DICM".startswith(content[128:] or b"-"):
+        raise InputError(
+            "the DICOM file is cut short",
+            where=name,
+            why="it ends within its first four letters",
+            remedy=_FETCH_AGAIN,
+        )
     if content.count(0) == len(content):
         raise InputError(
             "the file holds nothing but zeros",

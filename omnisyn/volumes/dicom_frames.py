@@ -5,6 +5,7 @@ differs in a functional group for each (DICOM PS3.3, C.7.6.16); here each become
 answers for itself, so that everything behind knows only frames.
 """
 
+import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -142,6 +143,12 @@ class Frame:
         The file's own, over them those of the frame's functional groups; no pixels, no private
         tags, and none that is empty or cannot be read. It holds patient data.
         """
+        with warnings.catch_warnings():
+            # Of values that bend the standard, which they quote; they are copied as they are.
+            warnings.simplefilter("ignore", UserWarning)
+            return self._classic()
+
+    def _classic(self) -> Dataset:
         plain = Dataset()
         for group in reversed(self.groups):
             for element in _readable(group):

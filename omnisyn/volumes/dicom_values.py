@@ -5,6 +5,7 @@ number and validity. For what is asked of every image of a long series that cost
 rest of the reading, so numbers and codes are read here; whatever is less plain is left to pydicom.
 """
 
+import warnings
 from functools import cache
 from typing import Any
 
@@ -34,11 +35,14 @@ def value_of(dataset: Dataset, tag: BaseTag) -> Any:
     plain = _plain(element) if isinstance(element, RawDataElement) and element.value else None
     if plain is not None:
         return plain
-    # pydicom converts an element when asked for it, and may find that it cannot.
-    try:
-        return dataset[tag].value
-    except Exception:
-        return None
+    # pydicom converts an element when asked for it, and may find that it cannot. Its warnings of
+    # values that bend the standard quote them, and they may name the patient.
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)
+        try:
+            return dataset[tag].value
+        except Exception:
+            return None
 
 
 def _plain(element: RawDataElement) -> int | str | list[str] | None:

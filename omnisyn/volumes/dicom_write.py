@@ -100,8 +100,11 @@ class DerivedSeries:
         )
 
 
-def refuse_unfit_headers(headers: Sequence[Frame]) -> None:
+def refuse_unfit_headers(headers: Sequence[Frame], where: str | None = None) -> None:
     """Refuse source images that a derived series cannot name.
+
+    Args:
+        where: name of the source, for the message.
 
     Raises:
         InputError: there are none, or one lacks what a reference to it consists of.
@@ -109,7 +112,10 @@ def refuse_unfit_headers(headers: Sequence[Frame]) -> None:
     what, remedy = "no DICOM series can be built on this source", "write NIfTI in its place"
     if not headers:
         raise InputError(
-            what, why="its slices were interpolated, or it is a NIfTI file", remedy=remedy
+            what,
+            where=where,
+            why="its slices were interpolated, or it is a NIfTI file",
+            remedy=remedy,
         )
     for header in headers:
         missing = [keyword for keyword in _MUST_BE_NAMED if keyword not in header.classic]

@@ -2,6 +2,7 @@
 
 import json
 import re
+import subprocess
 import sys
 import warnings
 
@@ -110,3 +111,15 @@ def test_a_warning_is_one_line_and_those_for_developers_wait_for_v(capsys: Strea
         console.verbosity = 1
         warnings.warn("old name", FutureWarning, stacklevel=1)
         assert capsys.readouterr().err == "warning: old name\n"
+
+
+def test_a_full_stderr_does_not_change_the_exit_code() -> None:
+    with open("/dev/full", "w") as full:
+        for words, code in ((["inspect", "nowhere"], 3), (["inspect", "--nope"], 2)):
+            done = subprocess.run(
+                [sys.executable, "-m", "omnisyn", *words],
+                stdout=subprocess.DEVNULL,
+                stderr=full,
+                check=False,
+            )
+            assert done.returncode == code

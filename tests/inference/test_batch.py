@@ -1,4 +1,5 @@
 import json
+import os
 import shutil
 from collections.abc import Callable
 from itertools import permutations, product
@@ -446,3 +447,24 @@ def test_any_size_is_synthesized(echo: Synthesizer, scan: Scan, tmp_path: Path, 
     made = nibabel.load(output.volume)
     assert made.shape == shape
     np.testing.assert_array_equal(made.get_fdata(dtype=np.float32), scale(voxels))
+
+
+def test_a_target_among_the_sources_is_refused_before_anything_is_written(
+    echo: Synthesizer, scan: Scan, tmp_path: Path
+) -> None:
+    sources = [scan("sub-01_T1w.nii.gz"), scan("sub-02_T2w.nii.gz")]
+
+    with pytest.raises(UsageError, match="T2 is a source; it cannot be a target as well"):
+        run(echo, sources, "T2", output=tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_name_that_is_no_text_is_told_as_far_as_it_can_be(
+    echo: Synthesizer, scan: Scan, tmp_path: Path
+) -> None:
+    odd = os.fsdecode(os.fsencode(tmp_path) + b"/M\xfcller_T1.nii.gz")
+    os.rename(scan("T1.nii.gz"), odd)
+
+    with pytest.raises(InputError, match=r"M\\udcfcller_T1\.nii\.gz: the name holds bytes"):
+        run(echo, [Path(odd)], output=tmp_path / "out")
+    assert not (tmp_path / "out").exists()

@@ -84,7 +84,7 @@ def test_contrasts_on_two_grids_stop_it_and_leave_nothing(
         InputError, match=r"FLAIR of patient case2.*registration.*resample the contrasts"
     ):
         prepare(source, tmp_path / "root" / "clinic")
-    assert list((tmp_path / "root").iterdir()) == []
+    assert not (tmp_path / "root").exists()
 
 
 @pytest.mark.parametrize(
@@ -96,7 +96,7 @@ def test_what_has_the_name_of_a_contrast_and_is_no_file_stops_it(
     put(source / "case2" / "FLAIR.nii.gz")
     with pytest.raises(InputError, match=rf"FLAIR\.nii\.gz: .*{reason}"):
         prepare(source, tmp_path / "root" / "clinic")
-    assert list((tmp_path / "root").iterdir()) == []
+    assert not (tmp_path / "root").exists()
 
 
 def test_mask_on_another_grid_stops_it(source: Path, tmp_path: Path):
@@ -105,7 +105,7 @@ def test_mask_on_another_grid_stops_it(source: Path, tmp_path: Path):
     )
     with pytest.raises(InputError, match=r"case2/tumour.*grid"):
         prepare(source, tmp_path / "root" / "clinic")
-    assert list((tmp_path / "root").iterdir()) == []
+    assert not (tmp_path / "root").exists()
 
 
 def test_masks_come_along(source: Path, tmp_path: Path):
@@ -117,6 +117,19 @@ def test_masks_come_along(source: Path, tmp_path: Path):
     assert summary.patients[0].masks == ("tumour",)
     study = summary.site.patients()[0].study()
     assert np.array_equal(study.masks["tumour"], mask.astype(bool))
+
+
+def test_columns_that_name_people_stay_behind(source: Path, tmp_path: Path):
+    (source / "participants.tsv").write_text(
+        "participant_id\tname\tPatientBirthDate\tT\nsub-01\tSecret\t19600229\t3\n"
+    )
+
+    prepare(source, tmp_path / "root" / "clinic")
+
+    table = (tmp_path / "root" / "clinic" / "patients.tsv").read_text()
+    assert "Secret" not in table
+    assert "19600229" not in table
+    assert "T" in table.splitlines()[0].split("\t")
 
 
 def test_known_facts_of_participants_come_along(source: Path, tmp_path: Path):

@@ -437,3 +437,13 @@ def test_the_flag_of_a_lossy_source_is_kept(source, tmp_path):
     volume = source(change=lambda dataset: setattr(dataset, "LossyImageCompression", "01"))
 
     assert {image.LossyImageCompression for image in written(tmp_path / "out", volume)} == {"01"}
+
+
+def test_what_people_write_words_into_goes_with_the_patient(source, tmp_path):
+    def name(dataset):
+        dataset.BodyPartExamined, dataset.PositionReferenceIndicator = "SMITHHEAD", "SMITHPRI"
+
+    written(tmp_path / "out", source(change=name), pseudonyms=Pseudonyms())
+
+    for path in (tmp_path / "out").iterdir():
+        assert b"SMITH" not in path.read_bytes()
