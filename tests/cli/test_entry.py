@@ -180,17 +180,34 @@ def test_quiet_silences_notes_and_nothing_else(
     assert capsys.readouterr() == ("site\n", "")
 
 
-def test_termination_exits_with_143_and_unwinds(tmp_path: Path) -> None:
+_WAITING = """\
+import time
+try:
+    print('ready', flush=True)
+    time.sleep(30)
+finally:
+    print('unwound', flush=True)
+"""
+
+
+@pytest.mark.parametrize(
+    ("what", "printed"),
+    [
+        ("exec(open('waiting.py').read())", "unwound\n"),
+        # In the middle of torch's import an exception aborts the process: -6, and a page of text.
+        ("import waiting", ""),
+    ],
+    ids=["work", "import"],
+)
+def test_termination_exits_with_143_and_unwinds_but_for_an_import(
+    tmp_path: Path, what: str, printed: str
+) -> None:
+    (tmp_path / "waiting.py").write_text(_WAITING)
     program = (
-        "import sys, time\n"
+        "import sys\n"
         "from omnisyn import api\n"
         "from omnisyn.cli import main\n"
-        "def wait(*a, **k):\n"
-        "    try:\n"
-        "        print('ready', flush=True)\n"
-        "        time.sleep(30)\n"
-        "    finally:\n"
-        "        print('unwound', flush=True)\n"
+        f"def wait(*a, **k):\n    {what}\n"
         "api.list_models = wait\n"
         "sys.exit(main(['models', 'list']))\n"
     )
@@ -202,38 +219,7 @@ def test_termination_exits_with_143_and_unwinds(tmp_path: Path) -> None:
     time.sleep(0.05)
     os.kill(process.pid, signal.SIGTERM)
     rest, _ = process.communicate(timeout=10)
-    assert rest == "unwound\n"
-    assert process.returncode == 143
-
-
-def test_termination_in_the_middle_of_an_import_ends_at_once(tmp_path: Path) -> None:
-    # In the middle of torch's import an exception aborts the process: -6, and a page of text.
-    (tmp_path / "slow.py").write_text(
-        "import time\n"
-        "try:\n"
-        "    print('ready', flush=True)\n"
-        "    time.sleep(30)\n"
-        "finally:\n"
-        "    print('unwound', flush=True)\n"
-    )
-    program = (
-        "import sys\n"
-        "from omnisyn import api\n"
-        "from omnisyn.cli import main\n"
-        "def load(*a, **k):\n"
-        "    import slow\n"
-        "api.list_models = load\n"
-        "sys.exit(main(['models', 'list']))\n"
-    )
-    process = subprocess.Popen(
-        [sys.executable, "-c", program], stdout=subprocess.PIPE, text=True, cwd=tmp_path
-    )
-    assert process.stdout is not None
-    assert process.stdout.readline() == "ready\n"
-    time.sleep(0.05)
-    os.kill(process.pid, signal.SIGTERM)
-    rest, _ = process.communicate(timeout=10)
-    assert rest == ""
+    assert rest == printed
     assert process.returncode == 143
 
 

@@ -18,7 +18,8 @@ from pathlib import Path
 
 import numpy as np
 
-from tests.hostile import cases
+from tests.hostile.dicom_cases import DICOM
+from tests.hostile.nifti_cases import NIFTI
 
 MEMORY_BYTES = 6 * 2**30
 
@@ -91,8 +92,8 @@ def run(name: str, path: Path) -> str:
 def main() -> None:
     """The table, and how often each reader read what is refused here."""
     tables = (
-        ("NIfTI", cases.NIFTI, ("nibabel", "SimpleITK")),
-        ("DICOM", cases.DICOM, ("pydicom", "SimpleITK")),
+        ("NIfTI", NIFTI, ("nibabel", "SimpleITK")),
+        ("DICOM", DICOM, ("pydicom", "SimpleITK")),
     )
     for title, rows, readers in tables:
         silent: Counter[str] = Counter()

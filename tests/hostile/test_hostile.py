@@ -13,8 +13,11 @@ from omnisyn.cli import main
 from omnisyn.models.card import CardDescription
 from omnisyn.models.generator import ModelSettings, build_generator
 from omnisyn.models.weights import save_weights
-from tests.hostile.cases import CASES
+from tests.hostile.around_cases import AROUND
+from tests.hostile.dicom_cases import DICOM
+from tests.hostile.nifti_cases import NIFTI
 
+CASES = (*NIFTI, *DICOM, *AROUND)
 MADE = "desc-synth"
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from omnisyn.errors import InputError, UsageError
-from omnisyn.inference.patients import find_patients
+from omnisyn.inference.patients import find_patients, without_folders
 
 Scan = Callable[..., Path]
 
@@ -183,3 +183,10 @@ def test_dicom_folders_are_told_by_content(tmp_path: Path) -> None:
         shutil.copytree(series, tmp_path / "data" / "017" / name)
     assert found([tmp_path / "data"]) == {"017": ["?", "?"]}
     assert found([f"T1={tmp_path / 'data' / '017' / 'T1WI'}"]) == {".": ["T1"]}
+
+
+def test_only_basenames_are_written_down() -> None:
+    assert without_folders("/data/secret/T1.nii.gz") == "T1.nii.gz"
+    assert without_folders("T1=/data/secret/x.nii.gz") == "T1=x.nii.gz"
+    assert without_folders("/data/who=Smith/T1.nii.gz") == "T1.nii.gz"
+    assert without_folders("t1=/data/who=Smith/a=b.nii.gz") == "T1=a=b.nii.gz"

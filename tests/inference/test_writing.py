@@ -1,0 +1,155 @@
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import nibabel
+import numpy as np
+import pytest
+
+from omnisyn.errors import InputError
+from omnisyn.inference.patients import without_folders
+from omnisyn.inference.synthesizer import Synthesizer
+from omnisyn.volumes.normalize import scale_divisor
+from omnisyn.volumes.options import ReadOptions
+from tests.inference.calls import run
+
+Scan = Callable[..., Path]
+
+
+def test_the_header_follows_the_source_but_for_the_voxel_type(
+    echo: Synthesizer, head: np.ndarray, tmp_path: Path
+) -> None:
+    oblique = np.diag([1.5, 1.5, 4.0, 1.0])
+    angle = np.radians(17)
+    turn = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
+    oblique[:2, :2] = turn @ oblique[:2, :2]
+    oblique[:3, 3] = (-12.5, 3.25, 40)
+    image = nibabel.Nifti1Image(head.astype(np.int16), oblique)
+    image.set_qform(oblique, code=1)
+    image.set_sform(oblique, code=4)
+    image.header.set_xyzt_units("mm")
+    source = tmp_path / "T1.nii.gz"
+    nibabel.save(image, source)
+    (output,) = run(echo, [source], output=tmp_path / "out")
+    made, given = nibabel.load(output.volume).header, nibabel.load(source).header
+    assert made.get_data_dtype() == np.float32
+    for key in ("qform_code", "sform_code", "xyzt_units", "dim"):
+        np.testing.assert_array_equal(made[key], given[key], err_msg=key)
+    np.testing.assert_array_equal(made["pixdim"][:4], given["pixdim"][:4])
+    for key in ("srow_x", "srow_y", "srow_z", "quatern_b", "quatern_c", "quatern_d"):
+        np.testing.assert_allclose(made[key], given[key], atol=1e-6, err_msg=key)
+
+
+def test_volume_sidecar_preview_and_description_are_written(
+    echo: Synthesizer, scan: Scan, head: np.ndarray, tmp_path: Path
+) -> None:
+    sidecar = {"Simulated": True}
+    sources = [
+        scan("case7_T1.nii.gz", sidecar=sidecar),
+        scan("case7_T1c.nii.gz", head**2, sidecar=sidecar),
+    ]
+    truth = {"T2": scan("truth.nii.gz")}
+    out = tmp_path / "out"
+    names = tuple(without_folders(source) for source in sources)
+    (output,) = run(echo, sources, output=out, preview=True, truth=truth, source_names=names)
+    assert sorted(path.name for path in out.iterdir()) == [
+        "case7_desc-synth_T2w.json",
+        "case7_desc-synth_T2w.nii.gz",
+        "case7_desc-synth_T2w.png",
+        "dataset_description.json",
+    ]
+    assert (output.sources, output.target) == (("T1", "T1c"), "T2")
+    assert output.preview == out / "case7_desc-synth_T2w.png"
+    text = (out / "case7_desc-synth_T2w.json").read_text()
+    assert str(tmp_path) not in text
+    told = json.loads(text)
+    assert told["Simulated"] is True
+    assert told["SourceContrasts"] == ["T1", "T1c"]
+    assert told["Arguments"]["Sources"] == ["case7_T1.nii.gz", "case7_T1c.nii.gz"]
+    assert told["Arguments"]["Targets"] == ["T2"]
+
+
+def test_match_source_gives_the_sources_scale(
+    echo: Synthesizer, scan: Scan, head: np.ndarray, tmp_path: Path
+) -> None:
+    (output,) = run(echo, [scan("T1.nii.gz")], output=tmp_path / "out", match_source=True)
+    made = nibabel.load(output.volume).get_fdata(dtype=np.float32)
+    np.testing.assert_allclose(made, np.minimum(head, scale_divisor(head)), rtol=1e-6)
+    assert "the scale of T1.nii.gz" in output.volume.with_name("desc-synth_T2w.json").read_text()
+
+
+def test_an_existing_output_is_refused_and_kept(
+    echo: Synthesizer, scan: Scan, tmp_path: Path
+) -> None:
+    source, out = scan("T1.nii.gz"), tmp_path / "out"
+    (output,) = run(echo, [source], output=out)
+    before = output.volume.read_bytes()
+    with pytest.raises(InputError, match=r"desc-synth_T2w\.nii\.gz: the output exists already"):
+        run(echo, [source], "FLAIR", "T2", output=out)
+    assert output.volume.read_bytes() == before
+    assert not (out / "desc-synth_FLAIR.nii.gz").exists()
+    assert run(echo, [source], output=out, overwrite=True)
+
+
+def test_a_source_is_never_replaced(echo: Synthesizer, scan: Scan, tmp_path: Path) -> None:
+    source = scan("desc-synth_T2w.nii.gz")
+    before = source.read_bytes()
+    with pytest.raises(InputError, match="would replace a source"):
+        run(echo, [f"T1={source}"], output=tmp_path, overwrite=True)
+    assert source.read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        {"match_source": True},
+        {"reading": ReadOptions(volume=2)},
+        {"model_asked_for": {"Precision": "bfloat16"}},
+    ],
+    ids=["scale", "volume", "precision"],
+)
+def test_a_result_of_another_request_is_not_taken_for_this_one(
+    echo: Synthesizer, tmp_path: Path, head: np.ndarray, more: dict[str, object]
+) -> None:
+    source = tmp_path / "T1.nii.gz"
+    nibabel.save(nibabel.Nifti1Image(np.stack([head, head**2], axis=3), np.eye(4)), source)
+    out = tmp_path / "out"
+    first = {"reading": ReadOptions(volume=1), "model_asked_for": {"Precision": "float32"}}
+    run(echo, [source], output=out, **first)
+
+    assert run(echo, [source], output=out, skip_existing=True, **first) == []
+    with pytest.raises(InputError, match="the output exists already"):
+        run(echo, [source], output=out, skip_existing=True, **{**first, **more})
+    assert run(echo, [source], output=out, skip_existing=True, overwrite=True, **{**first, **more})
+
+
+@pytest.mark.parametrize("role", ["source", "its sidecar", "truth"])
+def test_what_a_result_is_made_from_is_not_replaced_through_a_link(
+    echo: Synthesizer, scan: Scan, head: np.ndarray, tmp_path: Path, role: str
+) -> None:
+    source, truth = scan("T1.nii.gz", sidecar={"Simulated": True}), scan("T2.nii.gz", head**2)
+    made = scan("out/desc-synth_T2w.nii.gz", head + 1, sidecar={"Mine": True})
+    kept = {
+        "source": (source, made),
+        "its sidecar": (source.with_name("T1.json"), made.with_name("desc-synth_T2w.json")),
+        "truth": (truth, made),
+    }
+    link, target = kept[role]
+    link.unlink()
+    link.symlink_to(target)
+    before = target.read_bytes()
+
+    with pytest.raises(InputError, match="the output would replace a source"):
+        run(echo, [source], output=tmp_path / "out", overwrite=True, truth={"T2": truth})
+    assert target.read_bytes() == before
+
+
+def test_a_namesake_of_the_source_elsewhere_may_be_replaced(
+    echo: Synthesizer, scan: Scan, head: np.ndarray, tmp_path: Path
+) -> None:
+    source = scan("in/desc-synth_T2w.nii.gz", sidecar={"Contrast": "T1"})
+    scan("out/desc-synth_T2w.nii.gz", head + 1)
+
+    (output,) = run(echo, [source], output=tmp_path / "out", overwrite=True)
+
+    assert output.volume.is_file()
