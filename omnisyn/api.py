@@ -317,6 +317,7 @@ class TrainingOptions(TypedDict, total=False):
 
     recipe: str | Path
     data: str | Path | None
+    label_maps: Sequence[str | Path]
     out: str | Path | None
     init: Sequence[str]
     seed: int
@@ -438,6 +439,7 @@ def _train(
         if given.get(name) is not None:
             given[name] = Path(given[name])
     given["init"] = tuple(given.get("init", ()))
+    given["label_maps"] = tuple(Path(folder) for folder in given.get("label_maps", ()))
     train = getattr(import_module(f"omnisyn.training.{stage}"), stage)
     result: RunResult = train(RunOptions(**given), say=note or say_to_stderr)
     return result

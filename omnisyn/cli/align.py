@@ -19,6 +19,7 @@ from omnisyn.cli.options import (
 from omnisyn.cli.training_options import (
     ClipWeights,
     Init,
+    LabelMaps,
     MaxSteps,
     MaxTime,
     Objective,
@@ -36,6 +37,7 @@ def align(
     ctx: typer.Context,
     recipe: Recipe = "small",
     data: Data = None,
+    label_maps: LabelMaps = None,
     out: Out = None,
     init: Init = None,
     clip_weights: ClipWeights = None,
@@ -59,6 +61,7 @@ def align(
     run = api.align(
         recipe=recipe,
         data=data,
+        label_maps=tuple(label_maps or ()),
         out=out,
         init=init or (),
         clip_weights=clip_weights,

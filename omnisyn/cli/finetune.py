@@ -18,6 +18,7 @@ from omnisyn.cli.options import (
 )
 from omnisyn.cli.training_options import (
     Init,
+    LabelMaps,
     MaxSteps,
     MaxTime,
     Out,
@@ -34,6 +35,7 @@ def finetune(
     ctx: typer.Context,
     recipe: Recipe = "small",
     data: Data = None,
+    label_maps: LabelMaps = None,
     out: Out = None,
     init: Init = None,
     seed: Seed = 0,
@@ -55,6 +57,7 @@ def finetune(
     run = api.finetune(
         recipe=recipe,
         data=data,
+        label_maps=tuple(label_maps or ()),
         out=out,
         init=init or (),
         seed=seed,

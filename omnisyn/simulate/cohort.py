@@ -36,7 +36,7 @@ from omnisyn.studies.site import (
 from omnisyn.studies.splits import split_patients
 from omnisyn.volumes.atomic import atomic_directory, refuse_existing, resource_error
 
-SHIPPED = ("demo", "hospitals")
+SHIPPED = ("anywhere", "demo", "hospitals")
 _VALIDATION_FRACTION = 0.1
 _SPLIT_SEED = 0
 
@@ -236,12 +236,12 @@ def _splits(site: PlannedSite, identifiers: Sequence[str]) -> dict[str, str]:
 
 def _row(identifier: str, patient: SimulatedPatient, split: str) -> dict[str, str]:
     stage, scanner = patient.stage, patient.plan.scanner
+    staged = (
+        {} if stage is None else {"T": stage.T, "N": stage.N, "M": stage.M, "stage": stage.clinical}
+    )
     return {
         "participant_id": identifier,
-        "T": stage.T,
-        "N": stage.N,
-        "M": stage.M,
-        "stage": stage.clinical,
+        **staged,
         "split": split,
         "scanner": f"{scanner.vendor} {scanner.model}",
         "field": f"{scanner.field_tesla:g}",

@@ -43,9 +43,10 @@ def draw_contrast_sheet(patient: SimulatedPatient, path: Path, slices: Sequence[
             if row == 0:
                 suppressed = patient.acquisitions[name].fat_suppressed
                 panel.set_title(f"{name} FS" if suppressed else name, color="white", fontsize=11)
+    stage = patient.stage
+    staged = "" if stage is None else f" ({stage.T} {stage.N} {stage.M})"
     figure.suptitle(
-        f"SIMULATED patient ({patient.stage.T} {patient.stage.N} {patient.stage.M}); "
-        "the outline is the tumour",
+        f"SIMULATED patient{staged}; the outline is the tumour",
         color="white",
         fontsize=12,
     )

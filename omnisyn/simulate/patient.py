@@ -17,7 +17,7 @@ from torch import Tensor
 
 from omnisyn.geometry import Geometry
 from omnisyn.simulate.acquisition import Acquisition, signal_table
-from omnisyn.simulate.anatomy import Anatomy, Stage, build_anatomy, draw_anatomy
+from omnisyn.simulate.anatomy import LabelledHead, Stage, build_anatomy, draw_anatomy
 from omnisyn.simulate.anatomy.grid import Grid
 from omnisyn.simulate.protocols import (
     Scanner,
@@ -63,11 +63,16 @@ _FLUID_TISSUES = ("CSF", "choroid_plexus")
 class AnatomyModel(Protocol):
     """Where heads come from: random numbers apart from the label map they lead to."""
 
+    @property
+    def name(self) -> str:
+        """What the heads are, for logs and weight cards."""
+        ...
+
     def draw(self, generator: torch.Generator) -> Any:
         """Every random number of one head."""
         ...
 
-    def build(self, parameters: Any, grid: Grid, device: torch.device) -> Anatomy:
+    def build(self, parameters: Any, grid: Grid, device: torch.device) -> LabelledHead:
         """The head on a grid."""
         ...
 
@@ -75,11 +80,13 @@ class AnatomyModel(Protocol):
 class ProceduralAnatomy:
     """The procedural head and neck with a tumour, of ``simulate.anatomy``."""
 
+    name = "procedural heads"
+
     def draw(self, generator: torch.Generator) -> Any:
         """See AnatomyModel."""
         return draw_anatomy(generator)
 
-    def build(self, parameters: Any, grid: Grid, device: torch.device) -> Anatomy:
+    def build(self, parameters: Any, grid: Grid, device: torch.device) -> LabelledHead:
         """See AnatomyModel."""
         return build_anatomy(parameters, grid, device)
 
@@ -149,7 +156,7 @@ class SimulatedPatient:
     tumour: Tensor
     nodes: Tensor
     head: Tensor
-    stage: Stage
+    stage: Stage | None
     geometry: Geometry
     plan: ExamPlan
 
@@ -217,7 +224,7 @@ def draw_exam_plan(
 
 
 def scan(
-    anatomy: Anatomy, view: FieldOfView, plan: ExamPlan, device: torch.device | str = "cpu"
+    anatomy: LabelledHead, view: FieldOfView, plan: ExamPlan, device: torch.device | str = "cpu"
 ) -> SimulatedPatient:
     """Render every series of the plan from an anatomy on ``view.fine``."""
     labels = anatomy.labels.to(device)

@@ -116,7 +116,6 @@ class SimulatedSlices:
                 f"the cohort {cohort.settings.name} has no site of role train",
                 remedy="train on the cohort hospitals",
             )
-        self.name = f"SIMULATED cohort {cohort.settings.name} ({len(sites)} training hospitals)"
         self._profiles = [(site.name, cohort.profiles[site.profile]) for site in sites]
         self._batch_size, self._crop, self._seed = batch_size, crop, seed
         self._augmentation = augmentation or AugmentationSettings()
@@ -125,6 +124,10 @@ class SimulatedSlices:
         self._validation_slices = validation_slices
         self._device = torch.device(device)
         self._anatomy = anatomy if anatomy is not None else ProceduralAnatomy()
+        self.name = (
+            f"SIMULATED cohort {cohort.settings.name} ({len(sites)} training sites, "
+            f"{self._anatomy.name})"
+        )
         self._heads: dict[int, Future[list[_Scanned]]] = {}
         self._worker = ThreadPoolExecutor(max_workers=1, thread_name_prefix="simulate")
         self._validated: list[SliceBatch] = []

@@ -11,6 +11,7 @@ from omnisyn.errors import ModelError
 from omnisyn.listeners import Note
 from omnisyn.models.clip.model import TextImageModel
 from omnisyn.models.generator import Generator, build_generator
+from omnisyn.studies.appearance import vary_appearance
 from omnisyn.studies.slices import SliceBatch, SliceSource
 from omnisyn.training.artefacts import (
     RunCard,
@@ -100,8 +101,9 @@ class Finetuning(TrainingStage):
     ) -> dict[str, Tensor]:
         """The losses of one batch, see `TrainingStage`."""
         assert batch is not None
+        chosen = self.settings
         device, contrasts = batch.images.device, batch.present.shape[1]
-        drawn = draw_directions(batch.present.cpu(), self.settings, draws)
+        drawn = draw_directions(batch.present.cpu(), chosen, draws)
         groups = [each.to(device) for each in drawn if len(each)]
         if not groups:
             raise ModelError(
@@ -112,8 +114,9 @@ class Finetuning(TrainingStage):
         images = batch.images.flatten(0, 1)[:, None]
         used = torch.unique(torch.cat([each.sources.flatten() for each in groups]))
         # Encoded once; index_select and not [...]: its gradient adds in a fixed order.
-        with torch.set_grad_enabled(torch.is_grad_enabled() and not self.settings.freeze_encoder):
-            maps = self.generator.encode(images.index_select(0, used))
+        with torch.set_grad_enabled(torch.is_grad_enabled() and not chosen.freeze_encoder):
+            seen = vary_appearance(images.index_select(0, used), chosen.source_variation, draws)
+            maps = self.generator.encode(seen)
         fused = []
         for each in groups:
             rows = torch.searchsorted(used, each.sources.flatten())

@@ -81,6 +81,8 @@ class FinetuneSettings(StageSettings):
     several_sources: float = Field(0.35, ge=0, le=1)
     """Share of directions with more than one source, where the slice has that many."""
     most_sources: int = Field(3, ge=2, le=5)
+    source_variation: float = Field(0.0, ge=0, le=1)
+    """How strongly the sources' appearance is changed, see `studies/appearance.py`."""
     mse_weight: float = Field(0.0, ge=0)
     l1_weight: float = Field(0.0, ge=0)
     ssim_weight: float = Field(0.0, ge=0)

@@ -45,6 +45,8 @@ class RunOptions:
         recipe: a shipped recipe's name or the path of a recipe file.
         data: a data root whose sites of role `train` are used; None = OMNISYN_DATA, or else the
             simulator itself.
+        label_maps: folders of label maps, whose simulated heads are trained on beside the
+            procedural ones and, where `data` is given, the patients.
         out: the run's folder; None = the next free `runs/STAGE-RECIPE-NNN`.
         init: runs or weights to start from, each recognised by what it is; empty = the newest
             finished runs of the stages before this one.
@@ -63,6 +65,7 @@ class RunOptions:
 
     recipe: str | Path = "small"
     data: Path | None = None
+    label_maps: tuple[Path, ...] = ()
     out: Path | None = None
     init: tuple[str, ...] = ()
     seed: int = 0

@@ -16,8 +16,10 @@ from omnisyn.listeners import Note, unheard
 from omnisyn.models.device import choose_device
 from omnisyn.paths import data_root, name_of
 from omnisyn.simulate.cohort import load_cohort
+from omnisyn.simulate.label_maps import open_label_maps
 from omnisyn.simulate.stream import SimulatedSlices
 from omnisyn.studies.cache import CachedSlices
+from omnisyn.studies.mixed import MixedSlices, OpenSource
 from omnisyn.studies.site import DataRoot
 from omnisyn.studies.slices import SliceSource
 from omnisyn.training.artefacts import RunCard
@@ -145,30 +147,41 @@ def resolved_recipe(name: Stage, options: RunOptions) -> Recipe:
 
 
 def open_source(options: RunOptions, settings: StageSettings, say: Note) -> SliceSource:
-    """The slices to train on: the `train` sites of the data root, or the simulator itself.
+    """The slices to train on: the patients of a data root, simulated heads, or all side by side.
+
+    Without a data root, or with label maps, the embedded simulation is among them.
 
     Raises:
-        InputError: the data root has no training site or no cache.
+        InputError: the data root has no training site or no cache, or a folder no label map.
+        UsageError: a batch is too small to hold slices of every source.
     """
+    shared: dict[str, Any] = {"crop": settings.crop, "seed": options.seed}
+    openers: list[OpenSource] = []
     root = data_root(options.data)
-    if root is None:
-        say("no data root given: training on the embedded simulation (SIMULATED patients)")
-        return SimulatedSlices(
-            load_cohort("hospitals"),
-            batch_size=settings.batch_size,
-            crop=settings.crop,
-            seed=options.seed,
+    if root is not None:
+        sites = DataRoot(root).select("train")
+        if not sites:
+            raise InputError(
+                "the data root has no site of role train",
+                where=name_of(root),
+                remedy="make one with: omnisyn prepare SOURCE --out ROOT/SITE",
+            )
+        openers.append(lambda size: CachedSlices(sites, batch_size=size, **shared))
+    if options.label_maps:
+        anatomy = open_label_maps(options.label_maps)
+        wide = load_cohort("anywhere")
+        openers.append(
+            lambda size: SimulatedSlices(
+                wide, batch_size=size, anatomy=anatomy, visits=1, window=30, pool=12, **shared
+            )
         )
-    sites = DataRoot(root).select("train")
-    if not sites:
-        raise InputError(
-            "the data root has no site of role train",
-            where=name_of(root),
-            remedy="make one with: omnisyn prepare SOURCE --out ROOT/SITE",
-        )
-    return CachedSlices(
-        sites, batch_size=settings.batch_size, crop=settings.crop, seed=options.seed
-    )
+    if root is None or options.label_maps:
+        say("training on simulated heads (SIMULATED patients)")
+        hospitals = load_cohort("hospitals")
+        openers.append(lambda size: SimulatedSlices(hospitals, batch_size=size, **shared))
+    if len(openers) == 1:
+        return openers[0](settings.batch_size)
+    return MixedSlices(openers, settings.batch_size)
 
 
 @contextlib.contextmanager

@@ -5,6 +5,7 @@
 
 from omnisyn.simulate.anatomy.build import Anatomy, build_anatomy
 from omnisyn.simulate.anatomy.grid import Grid
+from omnisyn.simulate.anatomy.head import LabelledHead
 from omnisyn.simulate.anatomy.parameters import HeadParameters, draw_anatomy
 from omnisyn.simulate.anatomy.staging import Stage
 from omnisyn.simulate.anatomy.structures import STRUCTURES, structure_index
@@ -15,6 +16,7 @@ __all__ = [
     "Anatomy",
     "Grid",
     "HeadParameters",
+    "LabelledHead",
     "Stage",
     "TumourSettings",
     "build_anatomy",

@@ -23,6 +23,7 @@ from omnisyn.simulate.anatomy import (
 )
 from omnisyn.simulate.anatomy.canvas import Canvas
 from omnisyn.simulate.anatomy.grid import Grid
+from omnisyn.simulate.anatomy.head import LabelledHead
 from omnisyn.simulate.anatomy.parameters import HeadParameters
 from omnisyn.simulate.anatomy.staging import Stage, clinical_group, n_category, t_category
 from omnisyn.simulate.anatomy.structures import STRUCTURES, structure_index
@@ -30,24 +31,15 @@ from omnisyn.simulate.tissues import tissue_index
 
 
 @dataclass(frozen=True)
-class Anatomy:
-    """A labelled patient; every map is [slices, rows, columns] on `grid`.
+class Anatomy(LabelledHead):
+    """A procedural head: `stage` is known, and `structures` name what is finer than tissues.
 
     Attributes:
-        labels: uint8, tissue index (0 = air).
-        tumour: bool, the primary tumour with its necrosis.
-        nodes: bool, metastatic nodes with their necrosis.
-        stage: T, N, M and clinical group.
         structures: uint8, index into `STRUCTURES`.
-        grid: the voxels' place.
     """
 
-    labels: Tensor
-    tumour: Tensor
-    nodes: Tensor
     stage: Stage
     structures: Tensor
-    grid: Grid
 
 
 def build_anatomy(

@@ -1,0 +1,191 @@
+"""One label map as it lies in memory: classes, depths, and where the head's origin is."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import nibabel
+import numpy as np
+from numpy.typing import NDArray
+from scipy import ndimage
+
+from omnisyn.errors import InputError
+from omnisyn.geometry import Geometry
+from omnisyn.simulate.label_maps.key import LABELS, LabelKey
+from omnisyn.simulate.tissues import AIR, tissue_index
+from omnisyn.volumes.file_bytes import read_file
+from omnisyn.volumes.nifti import load_nifti
+
+# Classes below are indices of TISSUES; these stand for what is only settled in each head.
+SOFT, BONE, DURA, UNNAMED = 200, 201, 202, 210
+
+BRAIN = (
+    "white_matter",
+    "grey_matter",
+    "cerebellar_WM",
+    "cerebellar_GM",
+    "thalamus",
+    "caudate",
+    "putamen",
+    "pallidum",
+    "brainstem",
+    "dentate_red_nucleus_SN",
+)
+# Height of the brain's top, and distance of its middle to the back, from the anterior commissure
+# where the head's origin lies. Estimates after the procedural head.
+_TOP_MM, _BACK_MM = 74.0, 14.0
+
+
+@dataclass(frozen=True)
+class LabelMap:
+    """A head as classes on a grid of slices (upwards), rows (to the back), columns (to the left).
+
+    Attributes:
+        name: of the file, without its ending.
+        classes: uint8; an index of TISSUES, or SOFT, BONE, DURA, UNNAMED + number.
+        depth: uint8, voxels: of SOFT to the air around the head, of BONE to what is not bone.
+        ventricles: bool, where the ventricles are.
+        unnamed: tissues among which each UNNAMED + number is drawn.
+        spacing_mm: of slices, rows, columns.
+        origin: index (slice, row, column) of the head's origin, see ``anatomy.Grid``.
+    """
+
+    name: str
+    classes: NDArray[np.uint8]
+    depth: NDArray[np.uint8]
+    ventricles: NDArray[np.bool_]
+    unnamed: tuple[tuple[str, ...], ...]
+    spacing_mm: tuple[float, float, float]
+    origin: tuple[float, float, float]
+
+    @property
+    def brain(self) -> NDArray[np.bool_]:
+        """Where grey or white matter of any part of the brain is."""
+        wanted = np.zeros(256, dtype=bool)
+        wanted[[tissue_index(name) for name in BRAIN]] = True
+        found: NDArray[np.bool_] = wanted[self.classes]
+        return found
+
+
+def read_label_map(path: Path, key: LabelKey) -> LabelMap:
+    """Read one file by its key.
+
+    Raises:
+        InputError: not a NIfTI file, a label that the key does not know, or no brain in it.
+    """
+    image = load_nifti(read_file(path))
+    geometry = image.geometry
+    if key.orientation is not None:
+        geometry = _turned(geometry, key.orientation)
+    labels = _whole_numbers(geometry.to_slices(image.voxels), path.name)
+    table, unnamed = _classes(key)
+    unknown = sorted(set(np.unique(labels).tolist()) - set(table))
+    if unknown:
+        raise InputError(
+            f"label {unknown[0]} means nothing to the key {key.name!r}",
+            where=path.name,
+            why=f"{int((labels == unknown[0]).sum())} voxels have it",
+            remedy="list it in the key, among `unnamed` where nobody knows",
+        )
+    labels = labels[_head_box(labels, [label for label, code in table.items() if code == 0])]
+    codes = np.zeros(LABELS, dtype=np.uint8)
+    codes[list(table)] = list(table.values())
+    classes = codes[labels]
+    wanted = np.zeros(LABELS, dtype=bool)
+    wanted[list(key.ventricles)] = True
+    found = LabelMap(
+        name=path.name.split(".")[0],
+        classes=classes,
+        depth=_depth(classes),
+        ventricles=wanted[labels],
+        unnamed=unnamed,
+        spacing_mm=geometry.slice_spacing,
+        origin=(0.0, 0.0, 0.0),
+    )
+    return _with_dura(_centred(found, path.name))
+
+
+def _turned(geometry: Geometry, orientation: str) -> Geometry:
+    """The same voxels with axes that point as ``orientation`` says; the origin is of no account."""
+    axes = nibabel.orientations.axcodes2ornt(tuple(orientation))
+    affine = nibabel.orientations.inv_ornt_aff(axes, geometry.shape)
+    matrix = np.eye(4)
+    matrix[:3, :3] = np.linalg.inv(affine[:3, :3]) @ np.diag(geometry.spacing)
+    return Geometry(geometry.shape, matrix)
+
+
+def _whole_numbers(voxels: NDArray[np.float32], name: str) -> NDArray[np.int16]:
+    labels = voxels.astype(np.int16)
+    if voxels.min() < 0 or voxels.max() >= LABELS or not np.array_equal(labels, voxels):
+        raise InputError(
+            "not a label map",
+            where=name,
+            why=f"labels are whole numbers from 0 to {LABELS - 1}",
+        )
+    return labels
+
+
+def _classes(key: LabelKey) -> tuple[dict[int, int], tuple[tuple[str, ...], ...]]:
+    """Label → class, and the tissues of each unnamed label."""
+    table = {
+        label: tissue_index(tissue) for tissue, labels in key.tissues.items() for label in labels
+    }
+    table |= dict.fromkeys(key.soft, SOFT) | dict.fromkeys(key.bone, BONE)
+    choices: list[tuple[str, ...]] = []
+    for group in key.unnamed:
+        for label in group.labels:
+            table[label] = UNNAMED + len(choices)
+            choices.append(group.tissues)
+    return table, tuple(choices)
+
+
+def _head_box(labels: NDArray[np.int16], air: list[int]) -> tuple[slice, slice, slice]:
+    """The box around the head with one voxel of air about it, where the map has some."""
+    there = ~np.isin(labels, air)
+    bounds = []
+    for axis in range(3):
+        others = tuple(other for other in range(3) if other != axis)
+        filled = np.flatnonzero(there.any(axis=others))
+        first, last = (int(filled[0]), int(filled[-1])) if filled.size else (0, 0)
+        bounds.append(slice(max(0, first - 1), last + 2))
+    return bounds[0], bounds[1], bounds[2]
+
+
+def _depth(classes: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    body = classes != tissue_index(AIR)
+    # Slice by slice, so that the cavities of nose and throat do not count as outside.
+    for plane in body:
+        ndimage.binary_fill_holes(plane, output=plane)
+    from_air = ndimage.distance_transform_cdt(body, metric="chessboard")
+    bone = classes == BONE
+    in_bone = ndimage.distance_transform_cdt(bone, metric="chessboard")
+    depth: NDArray[np.uint8] = np.where(bone, in_bone, from_air).clip(0, 255).astype(np.uint8)
+    return depth
+
+
+def _centred(found: LabelMap, name: str) -> LabelMap:
+    brain = found.brain
+    if not brain.any():
+        raise InputError("the label map shows no brain", where=name)
+    ends = []
+    for axis in range(3):
+        others = tuple(other for other in range(3) if other != axis)
+        filled = np.flatnonzero(brain.any(axis=others))
+        ends.append((int(filled[0]), int(filled[-1])))
+    up, back, _ = found.spacing_mm
+    origin = (
+        ends[0][1] - _TOP_MM / up,
+        (ends[1][0] + ends[1][1]) / 2 - _BACK_MM / back,
+        (ends[2][0] + ends[2][1]) / 2,
+    )
+    return replace(found, origin=origin)
+
+
+def _with_dura(found: LabelMap) -> LabelMap:
+    """Bone that touches the fluid or the brain becomes DURA: what it is in truth, one voxel on."""
+    inside = found.brain | (found.classes == tissue_index("CSF"))
+    touching = ndimage.binary_dilation(inside) & (found.classes == BONE)
+    classes = found.classes.copy()
+    classes[touching] = DURA
+    return replace(found, classes=classes)
