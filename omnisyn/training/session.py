@@ -172,13 +172,23 @@ def open_source(options: RunOptions, settings: StageSettings, say: Note) -> Slic
         wide = load_cohort("anywhere")
         openers.append(
             lambda size: SimulatedSlices(
-                wide, batch_size=size, anatomy=anatomy, visits=1, window=30, pool=12, **shared
+                wide,
+                batch_size=size,
+                anatomy=anatomy,
+                visits=1,
+                window=30,
+                pool=12,
+                validation_patients=3,
+                **shared,
             )
         )
     if root is None or options.label_maps:
         say("training on simulated heads (SIMULATED patients)")
         hospitals = load_cohort("hospitals")
-        openers.append(lambda size: SimulatedSlices(hospitals, batch_size=size, **shared))
+        several: dict[str, Any] = {"window": 80, "validation_patients": 3} if openers else {}
+        openers.append(
+            lambda size: SimulatedSlices(hospitals, batch_size=size, **shared, **several)
+        )
     if len(openers) == 1:
         return openers[0](settings.batch_size)
     return MixedSlices(openers, settings.batch_size)

@@ -123,6 +123,8 @@ def settle_tissues(
     if veins:
         strands = (bundles.abs() < thick) & (crossings.abs() < thick)
         labels.masked_fill_(strands & (labels == tissue_index("CSF")), tissue_index("blood_venous"))
+    # Of the voxels' middles, from the surface.
+    depth = depth.float() - 0.5
     deep = depth - 2.0 * pads
     soft = classes == SOFT
     labels.masked_fill_(soft, muscle)

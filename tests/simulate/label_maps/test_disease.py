@@ -1,0 +1,96 @@
+import numpy as np
+import pytest
+from scipy import ndimage
+
+from omnisyn.simulate.label_maps import disease
+from omnisyn.simulate.label_maps.maps import BONE, DURA, SOFT
+from omnisyn.simulate.tissues import tissue_index
+
+
+@pytest.fixture
+def random():
+    return np.random.default_rng(5)
+
+
+def changed_from(boxes, classes):
+    """What the changed voxels were before, and what they are now."""
+    where = classes != boxes.classes
+    return set(boxes.classes[where].tolist()), set(classes[where].tolist())
+
+
+def test_ventricles_grow_into_the_brain_alone(boxes):
+    classes = boxes.classes.copy()
+    disease.enlarge_ventricles(boxes, classes, 2)
+    before, now = changed_from(boxes, classes)
+    assert before == {tissue_index("white_matter")}
+    assert now == {tissue_index("CSF")}
+    grown = ndimage.binary_dilation(boxes.ventricles, iterations=2)
+    assert (classes == tissue_index("CSF")).sum() == (
+        (boxes.classes == tissue_index("CSF")) | grown
+    ).sum()
+
+
+def test_lesions_lie_in_white_matter_and_have_a_tissue_of_disease(boxes, random):
+    classes = boxes.classes.copy()
+    disease.scatter_lesions(boxes, classes, 30, random)
+    before, now = changed_from(boxes, classes)
+    assert before == {tissue_index("white_matter")}
+    names = ("MS_lesion", "oedema_brain", "metastasis_brain")
+    assert now <= {tissue_index(name) for name in names}
+    assert tissue_index("MS_lesion") in now
+
+
+def test_plexus_hangs_in_the_ventricles_alone(boxes, random):
+    classes = boxes.classes.copy()
+    disease.hang_choroid_plexus(boxes, classes, random)
+    painted = classes == tissue_index("choroid_plexus")
+    assert painted.any()
+    assert not (painted & ~boxes.ventricles).any()
+
+
+def test_a_brain_tumour_is_one_piece_that_spares_fluid_and_bone(boxes, random):
+    classes = boxes.classes.copy()
+    mask = disease.grow_brain_tumour(boxes, classes, random)
+    assert mask.any()
+    assert ndimage.label(mask)[1] == 1
+    before, _ = changed_from(boxes, classes)
+    assert before <= {tissue_index("white_matter"), tissue_index("grey_matter")}
+
+
+def test_growth_takes_the_cheap_way_round_a_barrier():
+    costs = np.ones((1, 9, 9), dtype=np.float32)
+    costs[0, 4, :8] = np.inf
+    time = disease.arrival(costs, (0, 3, 0), 30.0)
+    assert time[0, 3, 4] == 4
+    assert np.isinf(time[0, 4, 0])
+    # Straight through it would be two steps; round the end it is eight there and eight back.
+    assert time[0, 5, 0] == 18
+
+
+def test_growth_ends_where_its_time_is_over():
+    time = disease.arrival(np.ones((1, 1, 20), dtype=np.float32), (0, 0, 0), 5.0)
+    assert np.isfinite(time).sum() == 6
+
+
+def test_a_nasopharyngeal_tumour_grows_from_an_airway_below_the_brain(boxes, random):
+    classes = boxes.classes.copy()
+    low = int(boxes.origin[0] - 45 / 3)
+    back, side = int(boxes.origin[1] + 4), int(boxes.origin[2])
+    region = (slice(low - 4, low + 5), slice(back - 12, back + 13), slice(side - 12, side + 13))
+    classes[region] = SOFT
+    classes[low - 2 : low + 3, back - 2 : back + 3, side - 2 : side + 3] = tissue_index("air")
+    before = classes.copy()
+    mask = disease.grow_nasopharyngeal_tumour(boxes, classes, random)
+    assert mask.any()
+    assert not (mask & (before == tissue_index("air"))).any()
+    assert set(before[mask].tolist()) <= {SOFT, BONE, DURA}
+    assert set(classes[mask].tolist()) <= {tissue_index("NPC"), tissue_index("NPC_necrosis")}
+
+
+def test_the_same_seed_paints_the_same_disease(boxes):
+    painted = []
+    for _ in range(2):
+        classes = boxes.classes.copy()
+        disease.paint_disease(boxes, classes, np.random.default_rng(11))
+        painted.append(classes)
+    assert np.array_equal(*painted)
