@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from omnisyn.evaluation.report.write import Report
     from omnisyn.evaluation.results import Evaluation
     from omnisyn.inference.request import Output
+    from omnisyn.models.hub.pull import PulledWeights
+    from omnisyn.models.hub.push import PushedWeights
     from omnisyn.studies.prepare import PrepareSummary
     from omnisyn.studies.site import Site
     from omnisyn.training.run import RunResult
@@ -62,7 +64,8 @@ def synthesize(
         sources: files, DICOM folders or folders of patients; `T1=path` says a contrast.
         targets: contrast names, or `all` for every one that is not a source.
         output: folder for the volumes, sidecars and previews.
-        weights: name, path or `hf-hub:ORG/NAME`; by default the shipped set.
+        weights: name, path or address on the hub (`hf-hub:ORG/NAME[@REVISION][#sha256=HASH]`); by
+            default the shipped set.
         device: auto, cpu, cuda, cuda:N or mps; only auto may fall back.
         precision: float32, bfloat16 or float16.
         truth: real volumes by target name, for the preview only.
@@ -123,7 +126,7 @@ def synthesize(
 
 def _address(weights: str | Path) -> str:
     """What may be written down about where weights came from."""
-    from omnisyn.models.hub import is_hub_address
+    from omnisyn.models.hub.address import is_hub_address
 
     return str(weights) if is_hub_address(str(weights)) else Path(weights).name
 
@@ -392,6 +395,59 @@ def verify_models(
 
     names = [card.name for card in list_weights()] if name is None else [name]
     return [{"name": str(each), "sha256": verify_weights(each, cache_dir)} for each in names]
+
+
+def pull_model(
+    address: str,
+    out: str | Path | None = None,
+    *,
+    overwrite: bool = False,
+    cache_dir: Path | None = None,
+    progress: Progress = unwatched,
+) -> PulledWeights:
+    """Bring weights and card from the hub into the cache, and check them; damaged ones come anew.
+
+    Args:
+        address: `hf-hub:ORG/NAME[@REVISION][#sha256=HASH]`.
+        out: NAME.safetensors, to copy them to.
+        cache_dir: where weights from the hub are kept.
+    """
+    from omnisyn.models.hub.pull import pull_weights
+
+    return pull_weights(
+        address,
+        None if out is None else Path(out),
+        cache_dir,
+        overwrite=overwrite,
+        progress=progress,
+    )
+
+
+def push_model(
+    weights: str | Path,
+    address: str,
+    *,
+    private: bool = False,
+    message: str | None = None,
+    tag: str | None = None,
+    cache_dir: Path | None = None,
+    note: Note = unheard,
+) -> PushedWeights:
+    """Upload weights, card and a page made of it to the hub, in one commit.
+
+    Args:
+        weights: name, path or address of weights, which are checked first.
+        address: `hf-hub:ORG/NAME`; the repository is made when there is none.
+        private: make it private.
+        message: of the commit.
+        tag: a new name for the commit.
+        cache_dir: where weights from the hub are kept.
+    """
+    from omnisyn.models.hub.push import push_weights
+
+    return push_weights(
+        weights, address, private=private, message=message, tag=tag, cache=cache_dir, note=note
+    )
 
 
 def doctor(cache_dir: Path | None = None) -> dict[str, dict[str, str]]:

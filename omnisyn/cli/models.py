@@ -1,13 +1,22 @@
-"""`omnisyn models`: the weights at hand, their cards, and whether they are whole."""
+"""`omnisyn models`: the weights at hand, their cards, whether they are whole, and the hub."""
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from omnisyn import api
-from omnisyn.cli.options import Cache, Json, Quiet, Verbose, application, console_of
+from omnisyn.cli.options import (
+    Cache,
+    Json,
+    Overwrite,
+    Quiet,
+    Verbose,
+    application,
+    console_of,
+)
 
 app = application()
 
@@ -16,7 +25,7 @@ Name = Annotated[str, typer.Argument(metavar="NAME|PATH|hf-hub:ORG/NAME", help="
 
 @app.callback()
 def models() -> None:
-    """List, show and verify weights."""
+    """List, show, verify, pull and push weights."""
 
 
 @app.command("list")
@@ -81,3 +90,84 @@ def verify(
         console.note("this installation ships no weights")
     for entry in verified:
         console.result(f"{entry['name']}: whole (sha256 {entry['sha256']})")
+
+
+@app.command()
+def pull(
+    ctx: typer.Context,
+    address: Annotated[
+        str,
+        typer.Argument(
+            metavar="ADDRESS",
+            help="hf-hub:ORG/NAME[@REVISION][#sha256=HASH]; another hash than this is refused.",
+        ),
+    ],
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            "--out", metavar="FILE", help="Copy to FILE (NAME.safetensors) and its card beside."
+        ),
+    ] = None,
+    overwrite: Overwrite = False,
+    cache_dir: Cache = None,
+    json: Json = False,
+    quiet: Quiet = False,
+    verbose: Verbose = 0,
+) -> None:
+    """Fetch weights and card from the hub into the cache, and check them."""
+    console = console_of(ctx, quiet, verbose)
+    with console.progress() as progress:
+        pulled = api.pull_model(
+            address, out, overwrite=overwrite, cache_dir=cache_dir, progress=progress
+        )
+    entries = {
+        "weights": str(pulled.weights),
+        "card": str(pulled.card),
+        "sha256": pulled.sha256,
+        "commit": pulled.commit,
+    }
+    if json:
+        console.json(entries)
+        return
+    for key, value in entries.items():
+        console.result(f"{key}: {value}")
+
+
+@app.command()
+def push(
+    ctx: typer.Context,
+    weights: Annotated[str, typer.Argument(metavar="NAME|PATH", help="Which weights to give.")],
+    address: Annotated[str, typer.Argument(metavar="ADDRESS", help="hf-hub:ORG/NAME.")],
+    private: Annotated[
+        bool, typer.Option("--private", help="Make the repository private.")
+    ] = False,
+    message: Annotated[
+        str | None, typer.Option("--message", metavar="TEXT", help="Message of the commit.")
+    ] = None,
+    tag: Annotated[
+        str | None, typer.Option("--tag", metavar="TAG", help="A new name for the commit.")
+    ] = None,
+    cache_dir: Cache = None,
+    json: Json = False,
+    quiet: Quiet = False,
+    verbose: Verbose = 0,
+) -> None:
+    """Upload weights, card and a page made of it to the hub, in one commit.
+
+    The token is that of `hf auth login`, or HF_TOKEN.
+    """
+    console = console_of(ctx, quiet, verbose)
+    pushed = api.push_model(
+        weights,
+        address,
+        private=private,
+        message=message,
+        tag=tag,
+        cache_dir=cache_dir,
+        note=console.note,
+    )
+    if json:
+        console.json({"address": pushed.address, "commit": pushed.commit, "sha256": pushed.sha256})
+        return
+    console.result(f"commit: {pushed.commit}")
+    console.result(f"use: --weights {pushed.address}")

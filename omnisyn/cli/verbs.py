@@ -25,7 +25,7 @@ VERBS: dict[str, Verb] = {
     "synthesize": Verb("omnisyn.cli.synthesize", "Make the missing contrasts of a scan."),
     "inspect": Verb("omnisyn.cli.inspect", "Say what a scan is, and what is wrong with it."),
     "evaluate": Verb("omnisyn.cli.evaluate", "Score synthesis on whole sites, beside controls."),
-    "models": Verb("omnisyn.cli.models", "List, show and verify weights."),
+    "models": Verb("omnisyn.cli.models", "List, show, verify, pull and push weights."),
     "simulate": Verb("omnisyn.cli.simulate", "Write simulated patients, or one example."),
     "prepare": Verb("omnisyn.cli.prepare", "Make a site with a slice cache from a folder."),
     "pretrain": Verb("omnisyn.cli.pretrain", "Stage 1: train the contrast-invariant encoder."),

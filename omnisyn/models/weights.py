@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import difflib
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from glob import escape
 from pathlib import Path
 
 import omnisyn
 from omnisyn.errors import ModelError, UsageError
+from omnisyn.listeners import Progress, unwatched
 from omnisyn.models.card import CardDescription, WeightCard, card_path, read_card
 from omnisyn.models.generator import Generator, build_generator
-from omnisyn.models.hub import fetch_from_hub, is_hub_address
+from omnisyn.models.hub.address import HubAddress, is_hub_address, parse_hub_address
+from omnisyn.models.hub.fetch import fetch_from_hub
 from omnisyn.models.tensor_file import (
     Precision,
     fill_module,
@@ -67,7 +70,7 @@ def save_weights(
 
 
 def load_weights(source: str | Path | None = None, cache: Path | None = None) -> LoadedWeights:
-    """Load a generator (float32, on the CPU) from a name, a path or `hf-hub:org/name@revision`.
+    """Load a generator (float32, on the CPU) from a name, a path or an address on the hub.
 
     The file's hash is compared with its card before anything in it is interpreted. `source` None
     means the shipped default; `cache` is the folder for downloads.
@@ -75,7 +78,7 @@ def load_weights(source: str | Path | None = None, cache: Path | None = None) ->
     Raises ModelError, with the difference, when the weights are missing, damaged, pickled, or do
     not fit the model their card names; UsageError for a malformed hub address.
     """
-    card, content = _read(find_weights(source, cache))
+    card, content = read_weights(find_weights(source, cache))
     try:
         generator = build_generator(card.model)
     except (UsageError, ValueError) as error:
@@ -107,7 +110,7 @@ def verify_weights(source: str | Path | None = None, cache: Path | None = None) 
 
     Raises ModelError, with the difference, when anything is wrong with file or card.
     """
-    card, content = _read(find_weights(source, cache))
+    card, content = read_weights(find_weights(source, cache))
     parse_tensors(content, card.file)
     return card.sha256
 
@@ -116,13 +119,14 @@ def find_weights(source: str | Path | None = None, cache: Path | None = None) ->
     """The card's path of the weights that a name, a path or a hub address means.
 
     A path may be the safetensors file, its card, a folder that holds one set, or a training run.
-    Raises ModelError when there is no such set, UsageError for an empty name.
+    Raises ModelError when there is no such set or its card has another hash than the address pins,
+    UsageError for an empty name; for an address also as `hub_client`.
     """
     text = DEFAULT_WEIGHTS if source is None else str(source)
     if not text:
         raise UsageError("the name of the weights is empty", remedy="give a name or a path")
     if is_hub_address(text):
-        return _card_in(fetch_from_hub(text, ["*.safetensors", "*.json"], cache), text)
+        return fetch_weights(parse_hub_address(text), cache)
     shipped = _shipped_cards()
     if text in shipped:
         return shipped[text]
@@ -146,6 +150,53 @@ def find_weights(source: str | Path | None = None, cache: Path | None = None) ->
         why=known,
         remedy=f"did you mean {near[0]!r}?" if near else "give a name, a path or hf-hub:org/name",
     )
+
+
+def fetch_weights(
+    address: HubAddress,
+    cache: Path | None = None,
+    *,
+    again: bool = False,
+    progress: Progress = unwatched,
+) -> Path:
+    """The card's path of the weights at an address, which are fetched unless they are in the cache.
+
+    The card comes first, so that nothing large is fetched that is no set of weights or not the
+    pinned one. The weights' file is not read.
+
+    Raises ModelError when the repository holds no set or several, or the card has another hash than
+    the address pins; else as `fetch_from_hub`, which says what `again` does.
+    """
+    folder = fetch_from_hub(address, ["*.json"], cache, again=again)
+    found = [(path, card) for path in sorted(folder.glob("*.json")) if (card := _try_card(path))]
+    if len(found) != 1:
+        raise ModelError(
+            f"the repository holds {'several sets of weights' if found else 'no weights'}",
+            where=address,
+            why=", ".join(path.stem for path, _ in found) or "no JSON file in it is a card",
+            remedy="choose another address",
+        )
+    path, card = found[0]
+    if address.sha256 not in (None, card.sha256):
+        raise ModelError(
+            "these are not the pinned weights",
+            where=card.file,
+            why=f"their SHA-256 is {card.sha256[:12]}…, pinned is {address.sha256[:12]}…",
+            remedy="ask whoever gave you the hash; do not use them until that is clear",
+        )
+    # A branch may move in between; the folder is named by the commit that it was.
+    commit = replace(address, revision=folder.name)
+    fetch_from_hub(commit, [escape(card.file)], cache, again=again, progress=progress)
+    return path
+
+
+def read_weights(path: Path) -> tuple[WeightCard, bytes]:
+    """The card at `path` and the bytes of its weights, whose hash is the card's.
+
+    Raises ModelError as `read_card` and `read_sealed`.
+    """
+    card = read_card(path)
+    return card, read_sealed(path.with_name(card.file), card.seal)
 
 
 def list_weights() -> tuple[WeightCard, ...]:
@@ -188,6 +239,8 @@ def _card_in(folder: Path, where: str) -> Path:
     )
 
 
-def _read(path: Path) -> tuple[WeightCard, bytes]:
-    card = read_card(path)
-    return card, read_sealed(path.with_name(card.file), card.seal)
+def _try_card(path: Path) -> WeightCard | None:
+    try:
+        return read_card(path)
+    except ModelError:
+        return None

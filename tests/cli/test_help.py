@@ -30,7 +30,8 @@ heavy = [name for name in {HEAVY!r} if name in sys.modules]
 print(json.dumps({{"code": code, "cpu": used.ru_utime + used.ru_stime, "heavy": heavy}}))
 """
 
-COMMANDS = [[], *([name] for name in VERBS), ["models", "list"], ["models", "show"]]
+OF_MODELS = [["models", name] for name in ("list", "show", "pull", "push")]
+COMMANDS = [[], *([name] for name in VERBS), *OF_MODELS]
 
 
 def probe(*arguments: str) -> tuple[dict[str, object], str]:

@@ -19,6 +19,7 @@ from omnisyn.models.card import CardDescription
 from omnisyn.models.generator import ModelSettings, build_generator
 from omnisyn.models.weights import save_weights
 from omnisyn.volumes.write import write_volume
+from tests.hub_server import HubServer
 
 Mount = Callable[..., Path]
 
@@ -114,6 +115,22 @@ def test_a_full_disk_leaves_nothing_or_the_old_result(mount: Mount, synthesize) 
         old = contents(disk / "whole")
         assert not list(disk.rglob("*.partial"))
     assert codes.count(5) >= 4
+
+
+def test_a_full_cache_is_told_and_holds_no_half_model(
+    mount: Mount, hub: HubServer, weights: Path, capsys
+) -> None:
+    hub.create("org/tiny")
+    files = {path.name: path.read_bytes() for path in (weights, weights.with_suffix(".json"))}
+    hub.add("org/tiny", files)
+    disk = mount("size=512k")
+    words = ["models", "pull", "hf-hub:org/tiny", "--cache-dir", str(disk)]
+    assert main(words) == 5
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "the cache cannot be written (No space left on device); free some space" in line
+    assert not [path for path in disk.rglob("*") if path.suffix in (".safetensors", ".incomplete")]
+    mount("size=16m", again=True)
+    assert main(words) == 0
 
 
 @pytest.mark.parametrize("kind", ["nifti", "dicom"])

@@ -10,6 +10,7 @@ from omnisyn.models import weights as weights_module
 from omnisyn.models.backbone import ModelSettings
 from omnisyn.models.card import CardDescription
 from omnisyn.models.generator import Generator, build_generator
+from omnisyn.models.hub.address import HubAddress
 from omnisyn.models.weights import (
     find_weights,
     list_weights,
@@ -124,13 +125,21 @@ def test_unknown_name_is_refused_where_nothing_is_shipped(monkeypatch: pytest.Mo
 def test_hub_address_is_fetched_and_read(saved: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     asked = []
 
-    def stand_in(address: str, patterns: object, cache: object) -> Path:
-        asked.append(address)
+    def stand_in(address: HubAddress, patterns: list[str], *_: object, **__: object) -> Path:
+        asked.append((str(address), patterns))
         return saved.parent
 
     monkeypatch.setattr(weights_module, "fetch_from_hub", stand_in)
     assert load_weights("hf-hub:org/tiny@v1").card.name == "tiny"
-    assert asked == ["hf-hub:org/tiny@v1"]
+    pinned = f"hf-hub:org/tiny#sha256={verify_weights(saved)}"
+    assert load_weights(pinned).card.name == "tiny"
+    # The folder is named by the commit.
+    commit = f"hf-hub:org/tiny@{saved.parent.name}"
+    assert asked[:2] == [("hf-hub:org/tiny@v1", ["*.json"]), (commit, [saved.name])]
+    asked.clear()
+    with pytest.raises(ModelError, match=r"^tiny\.safetensors: these are not the pinned weights"):
+        load_weights("hf-hub:org/tiny#sha256=" + "0" * 64)
+    assert [patterns for _, patterns in asked] == [["*.json"]]
 
 
 def test_cut_short_file_is_refused_with_both_sizes(saved: Path) -> None:

@@ -1,3 +1,4 @@
+import hashlib
 import json
 import shutil
 from pathlib import Path
@@ -16,6 +17,7 @@ from omnisyn.training.artefacts import read_target_vectors, read_text_image
 from omnisyn.training.finetune import Finetuning, finetune
 from omnisyn.training.recipe import load_recipe
 from omnisyn.training.run import RunOptions
+from tests.hub_server import HubServer
 
 
 @pytest.fixture
@@ -182,6 +184,20 @@ def test_without_the_stage_before_the_error_says_what_to_run(
     with pytest.raises(ModelError, match=f"run `omnisyn {missing}` first"):
         finetune(options, source=stand_in.Discs())
     assert not (tmp_path / "runs/finetune-tiny-001").exists()
+
+
+def test_weights_on_the_hub_are_a_start(
+    runs: Path, hub: HubServer, tmp_path: Path, stand_in: ModuleType
+) -> None:
+    hub.create("org/model")
+    final = runs / "finetune/final"
+    files = {name: (final / name).read_bytes() for name in ("model.safetensors", "model.json")}
+    address = f"hf-hub:org/model@{hub.add('org/model', files)}"
+    begun = (address, str(runs / "align"))
+    stand_in.train("finetune", tmp_path / "run", init=begun, max_steps=1)
+    card = load_weights(tmp_path / "run").card
+    started = hashlib.sha256(files["model.safetensors"]).hexdigest()
+    assert started in json.dumps(card.stages)
 
 
 def test_weights_of_another_network_are_refused(

@@ -18,7 +18,8 @@ from omnisyn.models.clip.text_image import (
     open_clip_module,
 )
 from omnisyn.models.clip.vocabulary import CONTEXT_LENGTH, VOCABULARY_SIZE
-from omnisyn.models.hub import PREFIX, fetch_from_hub, is_hub_address
+from omnisyn.models.hub.address import HubAddress, is_hub_address, parse_hub_address
+from omnisyn.models.hub.fetch import fetch_from_hub
 from omnisyn.paths import name_of
 from omnisyn.volumes.atomic import sha256_file
 
@@ -51,7 +52,7 @@ def build_clip(settings: ClipSettings, seed: int = 0, cache: Path | None = None)
         source = _find_source(settings, cache)
         model = assemble(source.shape)
     if source.file is not None:
-        _load(model, source.file, settings.sha256)
+        _load(model, source.file, source.sha256 or settings.sha256)
     return model
 
 
@@ -85,6 +86,8 @@ def _small_shape(embed_size: int) -> ClipShape:
 class _Source(NamedTuple):
     shape: ClipShape
     file: Path | None
+    sha256: str | None = None
+    """What an address on the hub pins."""
 
 
 def _find_source(settings: ClipSettings, cache: Path | None) -> _Source:
@@ -100,11 +103,12 @@ def _find_source(settings: ClipSettings, cache: Path | None) -> _Source:
                 f"OpenAI has published no weights of {settings.architecture!r}",
                 remedy="choose ViT-B-32",
             )
-        address = PREFIX + published["hf_hub"].strip("/")
+        address = HubAddress(published["hf_hub"].strip("/"))
         return _Source(shape, _weights_in(fetch_from_hub(address, _PATTERNS, cache)))
     if is_hub_address(weights):
-        folder = fetch_from_hub(weights, _PATTERNS, cache)
-        return _Source(_shape_in(folder), _weights_in(folder))
+        address = parse_hub_address(weights)
+        folder = fetch_from_hub(address, _PATTERNS, cache)
+        return _Source(_shape_in(folder), _weights_in(folder), address.sha256)
     path = Path(weights)
     if path.is_dir():
         return _Source(_shape_in(path), _weights_in(path))

@@ -10,6 +10,7 @@ from omnisyn.errors import ModelError, UsageError
 from omnisyn.models.clip import model as model_module
 from omnisyn.models.clip.model import ClipSettings, TextImageModel, build_clip
 from omnisyn.models.clip.text_image import open_clip_module
+from omnisyn.models.hub.address import HubAddress
 
 # ViT-B-32's layout with every figure made small; only CLIP's own vocabulary keeps its size.
 TINY = {
@@ -86,8 +87,8 @@ def test_file_is_loaded_with_openai_mean_and_activation(folder: Path) -> None:
 def test_openai_weights_come_from_the_hub(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[str] = []
 
-    def stand_in(address: str, *_: object) -> Path:
-        asked.append(address)
+    def stand_in(address: HubAddress, *_: object) -> Path:
+        asked.append(str(address))
         return folder
 
     monkeypatch.setattr(model_module, "fetch_from_hub", stand_in)
@@ -101,6 +102,17 @@ def test_hub_model_brings_its_own_shape(folder: Path, monkeypatch: pytest.Monkey
     monkeypatch.setattr(model_module, "fetch_from_hub", lambda *_: folder)
     model = build_clip(ClipSettings(architecture="ViT-B-32", weights="hf-hub:org/name@v1"))
     assert model.embed_size == 16
+
+
+def test_hash_in_a_hub_address_is_checked(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(model_module, "fetch_from_hub", lambda *_: folder)
+    right, wrong = (
+        hashlib.sha256((folder / "open_clip_model.safetensors").read_bytes()).hexdigest(),
+        "0" * 64,
+    )
+    build_clip(ClipSettings(architecture="ViT-B-32", weights=f"hf-hub:org/name#sha256={right}"))
+    with pytest.raises(ModelError, match="not the pinned CLIP weights"):
+        build_clip(ClipSettings(architecture="ViT-B-32", weights=f"hf-hub:org/name#sha256={wrong}"))
 
 
 def test_untrained_vit_b_32_has_the_published_shape() -> None:

@@ -1,0 +1,1 @@
+"""Weights through the Hugging Face hub: addresses, fetching, and giving away."""
