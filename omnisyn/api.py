@@ -233,6 +233,7 @@ def simulate(
     out: str | Path,
     *,
     sites: Sequence[str] | None = None,
+    label_maps: Sequence[str | Path] = (),
     patients: int | None = None,
     seed: int | None = None,
     device: str = "cpu",
@@ -243,9 +244,11 @@ def simulate(
     """Write simulated sites, or with the cohort `example` one patient to try `synthesize` on.
 
     Args:
-        cohort: `demo`, `hospitals`, the path of a cohort's TOML file, or `example`.
+        cohort: `demo`, `hospitals`, `anywhere`, the path of a cohort's TOML file, or `example`.
         out: the data root; for `example` the patient's folder.
         sites: only these sites of the cohort, by name or role.
+        label_maps: folders of label maps from which heads are made, in place of the procedural
+            head.
         patients: so many a site, in place of the cohort's numbers.
         seed: other patients than those of the cohort's own seed.
         device: where to compute: auto, cpu, cuda, cuda:N or mps.
@@ -256,9 +259,10 @@ def simulate(
     from omnisyn.models.device import choose_device
     from omnisyn.simulate.cohort import load_cohort, simulate_cohort
     from omnisyn.simulate.example import write_example
+    from omnisyn.simulate.label_maps import open_label_maps
 
     if str(cohort) == "example":
-        if sites is not None or patients is not None or seed is not None:
+        if sites is not None or patients is not None or seed is not None or label_maps:
             raise UsageError(
                 "the example is always the same patient", remedy="leave --site, --seed … away"
             )
@@ -270,6 +274,7 @@ def simulate(
         patients=patients,
         seed=seed,
         device=choose_device(device, note),
+        anatomy=open_label_maps([Path(folder) for folder in label_maps]) if label_maps else None,
         progress=progress,
         overwrite=overwrite,
     )

@@ -28,8 +28,8 @@ def simulate(
         str,
         typer.Argument(
             metavar="COHORT",
-            help="demo, hospitals, a cohort's TOML file, or example: one patient's T1 and T1c, "
-            "with the true T2 aside in truth/.",
+            help="demo, hospitals, anywhere, a cohort's TOML file, or example: one patient's T1 "
+            "and T1c, with the true T2 aside in truth/.",
         ),
     ],
     out: Annotated[Path, typer.Option("--out", "-o", metavar="ROOT", help="Folder for the sites.")],
@@ -39,6 +39,14 @@ def simulate(
             "--site",
             metavar="NAME|ROLE",
             help="Only this site, or the sites of this role. Repeatable.",
+        ),
+    ] = None,
+    label_maps: Annotated[
+        list[Path] | None,
+        typer.Option(
+            "--label-maps",
+            metavar="FOLDER",
+            help="Heads from these labelled ones, in place of the procedural head. Repeatable.",
         ),
     ] = None,
     patients: Annotated[
@@ -69,6 +77,7 @@ def simulate(
             cohort,
             out,
             sites=site,
+            label_maps=label_maps or (),
             patients=patients,
             seed=seed,
             device=device,

@@ -92,7 +92,9 @@ def write_patient(
     if not maps:
         return written
     tissue_names = {str(index): name for index, name in enumerate(TISSUES)}
+    lesions = patient.lesions
     for name, values, description in (
+        *((("lesions", lesions, {"Description": "SIMULATED lesions"}),) if lesions.any() else ()),
         ("tumour", patient.tumour, {"Description": "SIMULATED primary tumour"}),
         ("nodes", patient.nodes, {"Description": "SIMULATED metastatic lymph nodes"}),
         ("head", patient.head, {"Description": "SIMULATED head with its cavities"}),

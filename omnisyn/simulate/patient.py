@@ -161,6 +161,11 @@ class SimulatedPatient:
     plan: ExamPlan
 
     @property
+    def lesions(self) -> Tensor:
+        """Bool, lesions of the white matter; the procedural head has none."""
+        return (self.tissues == tissue_index("MS_lesion")) & self.head
+
+    @property
     def acquisitions(self) -> Mapping[str, Acquisition]:
         """The parameters of every series."""
         return self.plan.acquisitions
