@@ -43,7 +43,13 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--training-curves", type=Path, help="made by: real-curves --out FILE")
     parser.add_argument("--site", action="append", help="only this folder of ROOT")
-    parser.add_argument("--skip-slices", type=int, default=1, metavar="N", help="every N-th slice")
+    parser.add_argument(
+        "--skip-slices",
+        type=int,
+        default=1,
+        metavar="N",
+        help="a quick look: of the slices with a head, every N-th only",
+    )
     parser.add_argument("--device", default="auto")
     parser.add_argument("--tsv", type=Path, help="write all figures, patient by patient")
     parser.add_argument(
@@ -61,7 +67,7 @@ def _run(options: argparse.Namespace) -> None:
     if not sites:
         sys.exit(f"{options.data.name} holds no folder of patients")
     if options.skip_slices > 1:
-        print(f"QUICK LOOK: every {options.skip_slices}-th slice only")
+        print(f"QUICK LOOK: one slice in {options.skip_slices} only")
     for name, model in models.items():
         print(f"{name}: sha256 {model.identity.sha256[:12]}, {model.identity.device}")
     fitted_on = f"{training.slices} slices of {training.fitted_on}" if training else "not given"

@@ -18,7 +18,7 @@ from omnisyn.evaluation.controls import (
     total,
 )
 from omnisyn.evaluation.curves import TrainingCurves
-from omnisyn.evaluation.lesions import bright_spots, contrast_kept
+from omnisyn.evaluation.lesions import are_bright, bright_spots, contrast_kept, spot_heights
 from omnisyn.evaluation.metrics import score_all
 from omnisyn.evaluation.results import Direction, Row
 from omnisyn.inference.synthesizer import Synthesizer
@@ -86,6 +86,7 @@ def _rows(
     if learned is not None:
         methods[TRAINING], chosen[TRAINING] = learned
     scores, slices = score_all(truth, methods, mask, head.regions)
+    lesions = _lesion_values(head, truth, methods, mask)
     return [
         Row(
             site=head.site,
@@ -93,7 +94,7 @@ def _rows(
             subject=head.subject,
             direction=direction.name,
             method=method,
-            values={**found.values, **_lesion_values(head, truth, methods[method], mask)},
+            values={**found.values, **lesions[method]},
             clipped=found.clipped,
             slices=len(slices.scored),
             without_head=slices.without_head,
@@ -107,24 +108,31 @@ def _rows(
 def _lesion_values(
     head: Head,
     truth: NDArray[np.float32],
-    image: NDArray[np.floating],
+    methods: Mapping[str, NDArray[np.floating]],
     mask: NDArray[np.bool_],
-) -> dict[str, float]:
-    values = {}
-    for name, lesions in head.lesions.items():
-        kept = contrast_kept(lesions, truth, image)
-        values |= {
-            f"count_{name}": float(kept.lesions),
-            f"contrast_{name}": kept.ratio,
-            f"sign_{name}": kept.right_sign,
-            f"half_{name}": kept.half,
-        }
-        spots = bright_spots(truth, image, head.regions[name], mask)
-        if spots is not None:
-            values |= {
+) -> dict[str, dict[str, float]]:
+    values: dict[str, dict[str, float]] = {method: {} for method in methods}
+    bright = {name: found for name, found in head.lesions.items() if are_bright(found, truth)}
+    true_heights = spot_heights(truth, mask) if bright else None
+    for method, image in methods.items():
+        for name, lesions in head.lesions.items():
+            kept = contrast_kept(lesions, truth, image)
+            values[method] |= {
+                f"count_{name}": float(kept.lesions),
+                f"contrast_{name}": kept.ratio,
+                f"sign_{name}": kept.right_sign,
+                f"half_{name}": kept.half,
+            }
+        if true_heights is None:
+            continue
+        heights = spot_heights(image, mask)
+        for name in bright:
+            spots = bright_spots(true_heights, heights, head.regions[name], mask)
+            values[method] |= {
                 f"found_{name}": spots.found,
                 f"found_in_truth_{name}": spots.found_in_truth,
                 f"invented_{name}": spots.invented,
                 f"invented_spots_{name}": float(spots.invented_spots),
+                f"elsewhere_in_truth_{name}": spots.elsewhere_in_truth,
             }
     return values

@@ -26,6 +26,7 @@ _LESION_FIGURES = {
     "found_in_truth": ("found in truth", 2),
     "invented": ("invented ‰", 2),
     "invented_spots": ("invented spots", 0),
+    "elsewhere_in_truth": ("elsewhere in truth ‰", 2),
 }
 
 Lines = list[str]

@@ -73,6 +73,8 @@ class BrightSpots:
         found_in_truth: the same for the truth itself, the most that can be asked for.
         invented: invented voxels per thousand voxels of the head away from lesions.
         invented_spots: their connected groups (in plane) of five voxels or more.
+        elsewhere_in_truth: spots of the truth itself, in the same thousandths: bright cortex and
+            vessels, which a synthesis may show too.
     """
 
     height: float
@@ -80,6 +82,7 @@ class BrightSpots:
     found_in_truth: float
     invented: float
     invented_spots: int
+    elsewhere_in_truth: float
 
 
 def label_lesions(mask: Mask) -> NDArray[np.int32]:
@@ -153,37 +156,41 @@ def spot_heights(image: Voxels, head: Mask) -> NDArray[np.float32]:
     return heights
 
 
-def bright_spots(truth: Voxels, image: Voxels, mask: Mask, head: Mask) -> BrightSpots | None:
+def are_bright(lesions: Sequence[Lesion], truth: Voxels) -> bool:
+    """Whether most lesions are visibly brighter than their surroundings in the truth."""
+    contrasts = [lesion.contrast(truth) for lesion in lesions]
+    return bool(contrasts) and float(np.median(contrasts)) >= LEAST_CONTRAST
+
+
+def bright_spots(
+    true_heights: NDArray[np.float32], heights: NDArray[np.float32], mask: Mask, head: Mask
+) -> BrightSpots:
     """Find the spots of a synthesis that the truth has, and those that it has not.
 
-    Args:
-        truth, image: (slices, rows, columns) in [0, 1].
-        mask: the lesions; it may touch slices with nothing.
-        head: of the same shape.
+    It means something only for lesions that `are_bright`.
 
-    Returns:
-        None where the lesions are not bright in the truth (a height of less than 0.02).
+    Args:
+        true_heights, heights: `spot_heights` of truth and synthesis in the same head.
+        mask: the lesions, with at least one voxel in the head.
+        head: of the same shape (slices, rows, columns).
     """
     mask = mask & head
-    if not mask.any():
-        return None
-    true_heights, heights = spot_heights(truth, head), spot_heights(image, head)
     height = float(np.median(true_heights[mask])) / 2
-    if height < LEAST_CONTRAST:
-        return None
     disc = ndimage.iterate_structure(ndimage.generate_binary_structure(2, 1), SPOT_MARGIN)
     near = disc[np.newaxis]
+    true_spots = true_heights >= height
     away = head & ~ndimage.binary_dilation(mask, near)
-    invented = (heights >= height) & away
-    invented &= ~ndimage.binary_dilation(true_heights >= height, near)
+    invented = (heights >= height) & away & ~ndimage.binary_dilation(true_spots, near)
     in_plane = np.zeros((3, 3, 3))
     in_plane[1] = 1
     groups, _ = ndimage.label(invented, in_plane)
     sizes = np.bincount(groups.ravel())[1:]
+    per_thousand = 1000 / max(1, int(away.sum()))
     return BrightSpots(
         height=height,
         found=float(np.mean(heights[mask] >= height)),
-        found_in_truth=float(np.mean(true_heights[mask] >= height)),
-        invented=1000 * float(invented.sum() / max(1, away.sum())),
+        found_in_truth=float(np.mean(true_spots[mask])),
+        invented=per_thousand * int(invented.sum()),
         invented_spots=int(np.count_nonzero(sizes >= LEAST_VOXELS)),
+        elsewhere_in_truth=per_thousand * int((true_spots & away).sum()),
     )

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from omnisyn.evaluation.lesions import (
+    are_bright,
     bright_spots,
     contrast_kept,
     find_lesions,
@@ -36,6 +37,11 @@ def phantom(bright=BRIGHT, dark=DARK):
 
 def lesions(mask=MASK):
     return find_lesions(label_lesions(mask), mask, head())
+
+
+def spots_of(truth, image):
+    heights = [spot_heights(each, head()) for each in (truth, image)]
+    return bright_spots(*heights, BRIGHT_LESION, head())
 
 
 def test_contrast_is_that_of_the_phantom():
@@ -90,7 +96,7 @@ def test_left_out_slices_do_not_split_a_lesion():
 
 
 def test_truth_finds_its_own_spots_and_invents_none():
-    spots = bright_spots(phantom(), phantom(), BRIGHT_LESION, head())
+    spots = spots_of(phantom(), phantom())
     assert spots.found == spots.found_in_truth
     assert spots.found > 0.5
     assert spots.invented == 0
@@ -99,7 +105,7 @@ def test_truth_finds_its_own_spots_and_invents_none():
 
 def test_erased_lesion_is_not_found_and_a_new_one_is_invented():
     new = box(32, 16, slices=slice(0, 1))
-    spots = bright_spots(phantom(), phantom(bright=0) + BRIGHT * new, BRIGHT_LESION, head())
+    spots = spots_of(phantom(), phantom(bright=0) + BRIGHT * new)
     assert spots.found == 0
     assert spots.invented_spots == 1
     voxels = spots.invented / 1000 * head().sum()
@@ -109,18 +115,21 @@ def test_erased_lesion_is_not_found_and_a_new_one_is_invented():
 def test_what_the_truth_shows_outside_the_mask_is_not_invented():
     truth = phantom() + BRIGHT * box(32, 16)
     moved = phantom() + BRIGHT * box(33, 17)
-    assert bright_spots(truth, moved, BRIGHT_LESION, head()).invented == 0
+    spots = spots_of(truth, moved)
+    assert spots.invented == 0
+    assert 8 < spots.elsewhere_in_truth / 1000 * head().sum() < 30
 
 
 def test_brighter_or_shaded_head_is_no_spot():
     slope = np.linspace(0, 0.3, 64)
-    spots = bright_spots(phantom(), phantom() * 0.8 + slope * head(), BRIGHT_LESION, head())
+    spots = spots_of(phantom(), phantom() * 0.8 + slope * head())
     assert spots.invented == 0
 
 
-def test_dark_lesions_have_no_bright_spots():
-    assert bright_spots(phantom(), phantom(), DARK_LESION, head()) is None
-    assert bright_spots(phantom(), phantom(), np.zeros(SHAPE, bool), head()) is None
+def test_dark_lesions_and_none_at_all_are_not_bright():
+    assert are_bright(lesions(BRIGHT_LESION), phantom())
+    assert not are_bright(lesions(DARK_LESION), phantom())
+    assert not are_bright((), phantom())
 
 
 def test_rim_of_the_head_is_no_spot():
