@@ -3,11 +3,11 @@
 **Contrast** of a lesion: its mean minus the mean of a ring of 2 to 4 voxels around it (in plane),
 in the head and in no lesion. Kept is the synthesis' contrast over the truth's.
 
-**Bright spots**: an image's height above its opening by a square of 15 voxels (the white top-hat,
-in plane, after a blur of one voxel): what is brighter than its surroundings and narrower than
-that. A spot is as high as half of what the true lesions reach. Invented are spots of the
-synthesis outside the lesion mask where the truth has none within two voxels. It sees no dark
-spots, and nothing wider than the square.
+**Bright spots**: voxels of the head that rise above their surroundings by half of what the true
+lesions do, after a blur of one voxel; the surroundings are a Gaussian mean (sigma 8 voxels, in
+plane, in the head), in which whatever is darker than the slice's median counts as the median: else
+all tissue beside dark fluid would be a spot. Invented are spots of the synthesis outside the lesion
+mask where the truth has none within two voxels. Dark spots are not seen.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ RING = (2, 4)
 LEAST_CONTRAST = 0.02
 """Lesions of less true contrast cannot be seen in a contrast and are not counted there."""
 
-SPOT_WIDTH = 15
+SURROUNDINGS = 8.0
 SPOT_MARGIN = 2
 _SPOT_BLUR = 1.0
 
@@ -150,9 +150,11 @@ def spot_heights(image: Voxels, head: Mask) -> NDArray[np.float32]:
     heights = np.zeros(image.shape, np.float32)
     for index in np.flatnonzero(head.any(axis=(1, 2))):
         inside = head[index]
-        plane = np.where(inside, image[index], np.median(image[index][inside]))
-        plane = ndimage.gaussian_filter(plane, _SPOT_BLUR)
-        heights[index] = (plane - ndimage.grey_opening(plane, SPOT_WIDTH)) * inside
+        middle = np.median(image[index][inside])
+        plane = np.where(inside, np.maximum(image[index], middle), middle).astype(np.float64)
+        weight = ndimage.gaussian_filter(inside.astype(np.float64), SURROUNDINGS)
+        around = ndimage.gaussian_filter(plane * inside, SURROUNDINGS) / np.maximum(weight, 1e-6)
+        heights[index] = (ndimage.gaussian_filter(plane, _SPOT_BLUR) - around) * inside
     return heights
 
 
