@@ -1,9 +1,14 @@
-"""`python -m benchmarks [NAME …]`: every table, or only those named."""
+"""`python -m benchmarks [NAME …]`: every table, or only those named.
+
+`real` and `real-curves` take options of their own (see their `--help`).
+"""
 
 import sys
 
 from benchmarks import files, help_time, slices, synthesis, training
 from benchmarks.machine import describe_machine
+from benchmarks.real import command as real
+from benchmarks.real import curves as real_curves
 from benchmarks.table import print_table
 
 TABLES = {
@@ -13,14 +18,20 @@ TABLES = {
     "synthesis": ("A volume, shipped weights", synthesis.rows),
     "training": ("Training steps, both recipes", training.rows),
 }
+COMMANDS = {"real": real.main, "real-curves": real_curves.main}
 
 
 def main() -> None:
-    """Run the tables that are asked for."""
+    """Run the tables or the command that are asked for."""
+    if sys.argv[1:2] and sys.argv[1] in COMMANDS:
+        COMMANDS[sys.argv[1]](sys.argv[2:])
+        return
     names = sys.argv[1:] or list(TABLES)
     unknown = sorted(set(names) - set(TABLES))
     if unknown:
-        sys.exit(f"no benchmark named {', '.join(unknown)}; there are {', '.join(TABLES)}")
+        sys.exit(
+            f"no benchmark named {', '.join(unknown)}; there are {', '.join([*TABLES, *COMMANDS])}"
+        )
     print(describe_machine())
     for name in names:
         title, rows = TABLES[name]

@@ -94,6 +94,25 @@ class Controls:
     sources: Mapping[str, str]
 
 
+def curve_image(
+    sources: Mapping[str, Voxels], sums: Mapping[str, CurveSums]
+) -> tuple[NDArray[np.float32], str] | None:
+    """What the curves make of the sources, and of which one: that which explains most.
+
+    Args:
+        sources: source name → array in [0, 1].
+        sums: source name → what its curve is fitted from; empty where nothing is known.
+
+    Returns:
+        None without sums, or where they are empty.
+    """
+    if not sums:
+        return None
+    best = max(sums, key=lambda name: sums[name].explained)
+    curve = sums[best].curve()
+    return None if curve is None else (curve.apply(sources[best]), best)
+
+
 def build_controls(
     truth: Voxels,
     sources: Mapping[str, Voxels],
@@ -115,14 +134,11 @@ def build_controls(
     own = {name: CurveSums.measure(source, truth, head) for name, source in sources.items()}
     inside = truth[head]
     nearest = min(sources, key=lambda name: float(np.mean((sources[name][head] - inside) ** 2)))
-    best = max(own, key=lambda name: own[name].explained)
     images: dict[str, Voxels] = {COPY: sources[nearest]}
     chosen = {COPY: nearest}
-    blind = max(others, key=lambda name: others[name].explained, default=None)
-    for label, name, sums in ((BLIND, blind, others), (ORACLE, best, own)):
-        curve = sums[name].curve() if name is not None else None
-        if name is not None and curve is not None:
-            images[label] = curve.apply(sources[name])
-            chosen[label] = name
+    for label, sums in ((BLIND, others), (ORACLE, own)):
+        curved = curve_image(sources, sums)
+        if curved is not None:
+            images[label], chosen[label] = curved
     images[SHIFTED] = shift_by_one(truth)
     return Controls(images, chosen)
