@@ -323,7 +323,7 @@ class TrainingOptions(TypedDict, total=False):
     """What the three stages are told: the fields of `omnisyn.training.run.RunOptions`, which says
     what each does and has the defaults; here paths may be strings too."""
 
-    recipe: str | Path
+    recipe: str | Path | None
     data: str | Path | None
     label_maps: Sequence[str | Path]
     out: str | Path | None

@@ -54,14 +54,22 @@ def load_toml(path: Path, model: type[SettingsType]) -> SettingsType:
     Raises:
         InputError: the file is missing, is not TOML, or does not fit.
     """
+    return parse(model, read_toml(path), where=path.name)
+
+
+def read_toml(path: Path) -> dict[str, Any]:
+    """The tables of a TOML file.
+
+    Raises:
+        InputError: the file is missing or is not TOML.
+    """
     try:
         with open_regular(path) as file:
-            mapping = tomllib.load(file)
+            return tomllib.load(file)
     except OSError as error:
         raise InputError("cannot be read", where=path.name, why=error.strerror) from None
     except (ValueError, RecursionError) as error:
         raise InputError("is not valid TOML", where=path.name, why=str(error)) from None
-    return parse(model, mapping, where=path.name)
 
 
 def dump_toml(settings: Settings) -> str:

@@ -35,7 +35,7 @@ app = application()
 @app.command()
 def align(
     ctx: typer.Context,
-    recipe: Recipe = "small",
+    recipe: Recipe = None,
     data: Data = None,
     label_maps: LabelMaps = None,
     out: Out = None,

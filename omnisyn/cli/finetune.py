@@ -33,7 +33,7 @@ app = application()
 @app.command()
 def finetune(
     ctx: typer.Context,
-    recipe: Recipe = "small",
+    recipe: Recipe = None,
     data: Data = None,
     label_maps: LabelMaps = None,
     out: Out = None,

@@ -22,7 +22,13 @@ def seconds(text: str | float) -> float:
 
 
 Recipe = Annotated[
-    str, typer.Option("--recipe", metavar="NAME|FILE", help="small, paper, or a TOML file.")
+    str | None,
+    typer.Option(
+        "--recipe",
+        metavar="NAME|FILE",
+        help="small, paper, adapt, or a TOML file.  [default: small; finetune from weights on "
+        "--data: adapt]",
+    ),
 ]
 Out = Annotated[
     Path | None,

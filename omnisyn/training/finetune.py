@@ -11,6 +11,7 @@ from omnisyn.errors import ModelError
 from omnisyn.listeners import Note
 from omnisyn.models.clip.model import TextImageModel
 from omnisyn.models.generator import Generator, build_generator
+from omnisyn.models.low_rank import add_low_rank_changes, merged_state
 from omnisyn.studies.appearance import vary_appearance
 from omnisyn.studies.slices import SliceBatch, SliceSource
 from omnisyn.training.artefacts import (
@@ -74,11 +75,19 @@ class Finetuning(TrainingStage):
         clip: TextImageModel | None,
         settings: FinetuneSettings,
         before: Mapping[str, object],
+        seed: int = 0,
     ) -> None:
         super().__init__()
         self.settings: FinetuneSettings = settings
-        self.generator = generator.requires_grad_(True)
-        self.generator.encoder.requires_grad_(not settings.freeze_encoder)
+        self.generator = generator.requires_grad_(False)
+        trained: tuple[nn.Module, ...] = (generator,)
+        if settings.freeze_encoder:
+            trained = (generator.fusion, generator.decoder)
+        for part in trained:
+            if settings.low_rank:
+                add_low_rank_changes(part, settings.low_rank, seed)
+            else:
+                part.requires_grad_(True)
         self.before = before
         self.clip = clip if clip is None else clip.requires_grad_(False).eval()
 
@@ -165,7 +174,9 @@ class Finetuning(TrainingStage):
 
     def export(self, folder: Path, card: RunCard, table: str) -> None:
         """Write the product, see `TrainingStage`."""
-        write_generator(folder, self.generator, card)
+        plain = build_generator(self.generator.settings)
+        plain.load_state_dict(merged_state(self.generator))
+        write_generator(folder, plain, card)
 
 
 def _find_starts(recipe: Recipe, options: RunOptions) -> tuple[str, ...]:
@@ -205,4 +216,4 @@ def _build(beginning: Beginning) -> Finetuning:
         before["align"] = read_target_vectors(runs["align"].final, generator)
         if recipe.finetune.text_weight:
             clip = read_text_image(runs["align"].final)
-    return Finetuning(generator, clip, recipe.finetune, before)
+    return Finetuning(generator, clip, recipe.finetune, before, beginning.options.seed)

@@ -4,16 +4,17 @@
 named by its file's stem, or given as a path.
 """
 
+from collections.abc import Mapping
 from importlib import resources
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import Field, model_validator
 
-from omnisyn.errors import UsageError
+from omnisyn.errors import InputError, UsageError
 from omnisyn.models.backbone import ModelSettings
 from omnisyn.models.clip.model import ClipSettings
-from omnisyn.settings import Settings, load_toml
+from omnisyn.settings import Settings, parse, read_toml
 
 Stage = Literal["pretrain", "align", "finetune"]
 STAGES: tuple[Stage, ...] = ("pretrain", "align", "finetune")
@@ -76,6 +77,8 @@ class FinetuneSettings(StageSettings):
     """Stage 3: which directions are trained and how the images are compared."""
 
     freeze_encoder: bool = True
+    low_rank: int = Field(0, ge=0)
+    """Rank of the changes that are trained in place of the kernels; 0 trains the kernels."""
     directions: int = Field(4, gt=0)
     """Directions (set of sources -> target) drawn for each slice of a batch."""
     several_sources: float = Field(0.35, ge=0, le=1)
@@ -135,6 +138,8 @@ def recipe_names() -> tuple[str, ...]:
 def load_recipe(name_or_path: str | Path) -> Recipe:
     """Read a shipped recipe by name, or a recipe file by path.
 
+    A recipe with the key `base`, the name of a shipped one, says only what differs from that.
+
     Raises:
         UsageError: neither a shipped name nor a file.
         InputError: the file does not parse, or a key or value is wrong.
@@ -143,7 +148,7 @@ def load_recipe(name_or_path: str | Path) -> Recipe:
         with resources.as_file(
             resources.files("omnisyn.training") / "recipes" / f"{name_or_path}.toml"
         ) as path:
-            return load_toml(path, Recipe)
+            return _read(path)
     path = Path(name_or_path)
     if not path.is_file():
         raise UsageError(
@@ -151,4 +156,29 @@ def load_recipe(name_or_path: str | Path) -> Recipe:
             why="it is neither a shipped recipe nor a file",
             remedy=f"choose one of {', '.join(recipe_names())}, or give the path of a TOML file",
         )
-    return load_toml(path, Recipe)
+    return _read(path)
+
+
+def _read(path: Path) -> Recipe:
+    content = read_toml(path)
+    base = content.pop("base", None)
+    if base is None:
+        return parse(Recipe, content, where=path.name)
+    if base not in recipe_names():
+        raise InputError(
+            f"the base {base!r} is no shipped recipe",
+            where=path.name,
+            remedy=f"use one of {', '.join(recipe_names())}",
+        )
+    return parse(Recipe, _merged(load_recipe(base).model_dump(), content), where=path.name)
+
+
+def _merged(base: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
+    """The base with the changes written over it, table by table."""
+    result = dict(base)
+    for key, value in changes.items():
+        below = result.get(key)
+        if isinstance(below, Mapping) and isinstance(value, Mapping):
+            value = _merged(below, value)
+        result[key] = value
+    return result

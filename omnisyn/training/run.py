@@ -42,7 +42,8 @@ class RunOptions:
     """What a training command is told, the same for all three stages.
 
     Attributes:
-        recipe: a shipped recipe's name or the path of a recipe file.
+        recipe: a shipped recipe's name or the path of a recipe file; None = `adapt` where
+            `finetune` goes on from weights with patients of one's own, else `small`.
         data: a data root whose sites of role `train` are used; None = OMNISYN_DATA, or else the
             simulator itself.
         label_maps: folders of label maps, whose simulated heads are trained on beside the
@@ -63,7 +64,7 @@ class RunOptions:
         objective: of `align`: `class` or `contrastive`; None = the recipe's.
     """
 
-    recipe: str | Path = "small"
+    recipe: str | Path | None = None
     data: Path | None = None
     label_maps: tuple[Path, ...] = ()
     out: Path | None = None

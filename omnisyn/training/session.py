@@ -14,6 +14,7 @@ from accelerate.utils import DistributedDataParallelKwargs, broadcast_object_lis
 from omnisyn.errors import InputError, UsageError
 from omnisyn.listeners import Note, unheard
 from omnisyn.models.device import choose_device
+from omnisyn.models.weights import load_card
 from omnisyn.paths import data_root, name_of
 from omnisyn.simulate.cohort import load_cohort
 from omnisyn.simulate.label_maps import open_label_maps
@@ -31,6 +32,7 @@ from omnisyn.training.run import (
     RunOptions,
     RunResult,
     held_run,
+    named_weights,
     say_to_stderr,
 )
 from omnisyn.training.stage import TrainingStage
@@ -121,7 +123,7 @@ def resolved_recipe(name: Stage, options: RunOptions) -> Recipe:
         UsageError: no such recipe, or an option that does not fit the stage.
         InputError: the recipe's file is wrong.
     """
-    recipe = load_recipe(options.recipe)
+    recipe = _chosen_recipe(name, options)
     changes: dict[str, object] = {}
     if options.max_steps is not None:
         if options.max_steps < 1:
@@ -144,6 +146,16 @@ def resolved_recipe(name: Stage, options: RunOptions) -> Recipe:
             )
         clip = clip.model_copy(update={"weights": options.clip_weights})
     return recipe.model_copy(update={name: stage, "clip": clip})
+
+
+def _chosen_recipe(name: Stage, options: RunOptions) -> Recipe:
+    if options.recipe is not None:
+        return load_recipe(options.recipe)
+    weights = named_weights(options) if name == "finetune" else None
+    if weights is None or data_root(options.data) is None:
+        return load_recipe("small")
+    # Whatever network the weights are of: to adapt is to keep it.
+    return load_recipe("adapt").model_copy(update={"model": load_card(weights).model})
 
 
 def open_source(options: RunOptions, settings: StageSettings, say: Note) -> SliceSource:

@@ -1,0 +1,105 @@
+"""`python -m benchmarks realism`: how bright tissues are, in real brains and in simulated ones.
+
+Nobody has drawn the tissues of the real brains. In both kinds they are told apart alike: three
+clusters of the voxels of a brain by its contrasts together, named by T2 and T1 (fluid is the
+brightest in T2, white matter the brightest of the rest in T1). What is compared is the mean of each
+cluster in the scaled image, and its spread: the figures that a model must guess.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from scipy.cluster.vq import kmeans2
+
+from omnisyn.simulate.cohort import load_cohort
+from omnisyn.simulate.label_maps import open_label_maps
+from omnisyn.simulate.patient import simulate_patient
+from omnisyn.studies.seeding import generator_at
+from omnisyn.studies.site import DataRoot
+from omnisyn.volumes.normalize import head_mask, scale
+
+CONTRASTS = ("T1", "T2", "FLAIR")
+TISSUES = ("fluid", "grey", "white")
+_VOXELS = 40_000
+_SEED = 0
+
+Images = Mapping[str, NDArray[np.float32]]
+
+
+def main(arguments: Sequence[str]) -> None:
+    """Print the table of both kinds."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks realism", description=__doc__)
+    parser.add_argument("--data", type=Path, required=True, help="data root with a brain-only site")
+    parser.add_argument("--site", required=True, help="the brain-only site with T1, T2 and FLAIR")
+    parser.add_argument("--label-maps", type=Path, action="append", required=True)
+    parser.add_argument("--heads", type=int, default=20, help="simulated heads")
+    chosen = parser.parse_args(arguments)
+    real = [figures(images) for images in _real(chosen.data, chosen.site)]
+    simulated = [figures(images) for images in _simulated(chosen.label_maps, chosen.heads)]
+    print(f"{len(real)} real brains of {chosen.site}, {len(simulated)} SIMULATED ones\n")
+    print("| contrast | figure | real: mean (lowest to highest) | SIMULATED |\n|---|---|---|---|")
+    for contrast in CONTRASTS:
+        for name in real[0][contrast]:
+            cells = [_cell([each[contrast][name] for each in group]) for group in (real, simulated)]
+            print(f"| {contrast} | {name} | {cells[0]} | {cells[1]} |")
+
+
+def figures(images: Images) -> dict[str, dict[str, float]]:
+    """By contrast: mean of each tissue, spread inside white matter, grey over white.
+
+    Args:
+        images: T1, T2 and FLAIR of one brain, (slices, rows, columns) in [0, 1].
+    """
+    inside = head_mask(list(images.values()))
+    voxels = np.stack([images[name][inside] for name in CONTRASTS], axis=1).astype(np.float64)
+    step = max(1, len(voxels) // _VOXELS)
+    voxels = voxels[::step]
+    parts = clusters(voxels)
+    found: dict[str, dict[str, float]] = {}
+    for column, contrast in enumerate(CONTRASTS):
+        values = {tissue: voxels[parts == place, column] for place, tissue in enumerate(TISSUES)}
+        means = {tissue: float(np.mean(part)) for tissue, part in values.items()}
+        found[contrast] = {
+            **means,
+            "grey : white": means["grey"] / means["white"],
+            "spread in white": float(np.std(values["white"])),
+        }
+    return found
+
+
+def clusters(voxels: NDArray[np.float64]) -> NDArray[np.int_]:
+    """Which of TISSUES each voxel is, from its T1, T2 and FLAIR ``[n, 3]``."""
+    spread = voxels / voxels.std(axis=0)
+    centres, parts = kmeans2(spread, 3, seed=np.random.default_rng(_SEED), minit="++", iter=50)
+    fluid = int(np.argmax(centres[:, 1]))
+    grey, white = sorted({0, 1, 2} - {fluid}, key=lambda part: float(centres[part, 0]))
+    places = np.zeros(3, dtype=int)
+    places[[fluid, grey, white]] = (0, 1, 2)
+    named: NDArray[np.int_] = places[parts]
+    return named
+
+
+def _real(root: Path, site: str) -> Iterator[Images]:
+    for patient in DataRoot(root).site(site).patients():
+        study = patient.study(CONTRASTS)
+        yield {name: study.scaled(name) for name in CONTRASTS}
+
+
+def _simulated(folders: Sequence[Path], count: int) -> Iterator[Images]:
+    profile = load_cohort("anywhere").profiles["anywhere-brain"]
+    profile = profile.model_copy(update={"brain_extracted": 1.0, "centre_mm": (5.0, 20.0)})
+    anatomy = open_label_maps(folders)
+    for number in range(count):
+        generator: torch.Generator = generator_at(_SEED, number)
+        patient = simulate_patient(profile, generator, anatomy=anatomy, contrasts=CONTRASTS)
+        yield {name: scale(patient.images[name].numpy()) for name in CONTRASTS}
+
+
+def _cell(values: Sequence[float]) -> str:
+    return f"{np.mean(values):.2f} ({min(values):.2f} to {max(values):.2f})"
