@@ -1,11 +1,11 @@
 """`python -m benchmarks [NAME …]`: every table, or only those named.
 
-`real` and `real-curves` take options of their own (see their `--help`).
+`real`, `real-curves` and `realism` take options of their own (see their `--help`).
 """
 
 import sys
 
-from benchmarks import files, help_time, slices, synthesis, training
+from benchmarks import files, help_time, realism, slices, synthesis, training
 from benchmarks.machine import describe_machine
 from benchmarks.real import command as real
 from benchmarks.real import curves as real_curves
@@ -18,7 +18,7 @@ TABLES = {
     "synthesis": ("A volume, shipped weights", synthesis.rows),
     "training": ("Training steps, both recipes", training.rows),
 }
-COMMANDS = {"real": real.main, "real-curves": real_curves.main}
+COMMANDS = {"real": real.main, "real-curves": real_curves.main, "realism": realism.main}
 
 
 def main() -> None:

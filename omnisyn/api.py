@@ -288,6 +288,7 @@ def prepare(
     role: str | None = None,
     scanner: str | None = None,
     hospital: str | None = None,
+    credit: str | None = None,
     overwrite: bool = False,
     note: Note = unheard,
     progress: Progress = unwatched,
@@ -299,6 +300,7 @@ def prepare(
         out: the site to be made, ROOT/SITE; its last part is the site's name.
         role: of a new site: train, internal or external; by default train.
         scanner, hospital: of a new site, free text.
+        credit: of a new site: whom to thank; it goes into the card of weights trained on it.
     """
     from omnisyn.studies.prepare import prepare as prepare_site
     from omnisyn.studies.site import ROLES
@@ -311,6 +313,7 @@ def prepare(
         role=cast(Any, role),
         scanner=scanner,
         hospital=hospital,
+        credit=credit,
         overwrite=overwrite,
         progress=progress,
     )

@@ -55,6 +55,14 @@ def prepare(
             "--hospital", metavar="TEXT", help="Of a new site; sites of one hospital share it."
         ),
     ] = None,
+    credit: Annotated[
+        str | None,
+        typer.Option(
+            "--credit",
+            metavar="TEXT",
+            help="Of a new site: whom to thank; it goes into the card of weights trained on it.",
+        ),
+    ] = None,
     overwrite: Overwrite = False,
     config: Config = None,
     quiet: Quiet = False,
@@ -72,6 +80,7 @@ def prepare(
             role=role,
             scanner=scanner,
             hospital=hospital,
+            credit=credit,
             overwrite=overwrite,
             note=console.note,
             progress=progress,

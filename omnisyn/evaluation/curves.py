@@ -49,9 +49,11 @@ class TrainingCurves:
 
 
 def measure_curves(
-    source: SliceSource, batches: int, progress: Progress = unwatched
+    source: SliceSource, batches: int, progress: Progress = unwatched, *, every: int = 1
 ) -> TrainingCurves:
-    """Sum up the first batches of a source of slices, in the head of each pair of contrasts.
+    """Sum up batches of a source of slices, in the head of each pair of contrasts.
+
+    Of every so many steps one is looked at: a simulator shows other heads only after some steps.
 
     Targets with fat suppression are left out: a model is asked for the plain contrast, and one
     curve over both would be weaker than a model must beat.
@@ -64,7 +66,7 @@ def measure_curves(
     parts: dict[Direction, list[CurveSums]] = {}
     slices = 0
     for step in range(batches):
-        batch = source.batch(step)
+        batch = source.batch(step * every)
         images = batch.images.numpy()
         present = batch.present.numpy()
         plain = present & ~batch.fat_suppressed.numpy()

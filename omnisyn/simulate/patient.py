@@ -68,6 +68,11 @@ class AnatomyModel(Protocol):
         """What the heads are, for logs and weight cards."""
         ...
 
+    @property
+    def credits(self) -> tuple[str, ...]:
+        """Whom to thank for them."""
+        ...
+
     def draw(self, generator: torch.Generator) -> Any:
         """Every random number of one head."""
         ...
@@ -81,6 +86,7 @@ class ProceduralAnatomy:
     """The procedural head and neck with a tumour, of ``simulate.anatomy``."""
 
     name = "procedural heads"
+    credits = ()
 
     def draw(self, generator: torch.Generator) -> Any:
         """See AnatomyModel."""

@@ -124,6 +124,7 @@ class SimulatedSlices:
         self._validation_slices = validation_slices
         self._device = torch.device(device)
         self._anatomy = anatomy if anatomy is not None else ProceduralAnatomy()
+        self.credits = self._anatomy.credits
         self.name = (
             f"SIMULATED cohort {cohort.settings.name} ({len(sites)} training sites, "
             f"{self._anatomy.name})"

@@ -78,6 +78,8 @@ class CachedSlices:
         _require_training_sites(sites)
         self.name = ", ".join(site.name for site in sites)
         self.simulated = any(site.settings.simulated for site in sites)
+        named = [site.settings.credit for site in sites if site.settings.credit]
+        self.credits = tuple(dict.fromkeys(named))
         self._batch_size = batch_size
         self._crop = crop
         self._seed = seed

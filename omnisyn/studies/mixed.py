@@ -38,6 +38,9 @@ class MixedSlices:
         self._sources = [opener(whole + (place < rest)) for place, opener in enumerate(openers)]
         self.name = " + ".join(source.name for source in self._sources)
         self.simulated = any(source.simulated for source in self._sources)
+        self.credits = tuple(
+            dict.fromkeys(name for source in self._sources for name in source.credits)
+        )
 
     def batch(self, step: int) -> SliceBatch:
         """See ``SliceSource``."""

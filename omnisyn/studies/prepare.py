@@ -85,6 +85,7 @@ def prepare(
     scanner: str | None = None,
     hospital: str | None = None,
     description: str | None = None,
+    credit: str | None = None,
     overwrite: bool = False,
     progress: Progress = unwatched,
 ) -> PrepareSummary:
@@ -105,6 +106,7 @@ def prepare(
         scanner: of a new site, free text.
         hospital: of a new site, free text.
         description: of a new site, free text.
+        credit: of a new site: whom to thank for the data.
         overwrite: replace a site that exists at ``out``, with all its volumes; nothing else that
             may be there is replaced.
         progress: called before each patient is scaled and cached.
@@ -121,6 +123,7 @@ def prepare(
         "scanner": scanner,
         "hospital": hospital,
         "description": description,
+        "credit": credit,
     }
     given = {key: value for key, value in properties.items() if value is not None}
     if (source / SITE_FILE).is_file():

@@ -44,6 +44,7 @@ class SiteSettings(Settings):
         scanner: free text.
         hospital: the hospital that several sites may share.
         description: free text.
+        credit: whom to thank for the data; it goes into the card of weights trained on them.
     """
 
     name: str
@@ -53,6 +54,7 @@ class SiteSettings(Settings):
     scanner: str = "unknown"
     hospital: str | None = None
     description: str = ""
+    credit: str = ""
 
     @field_validator("name")
     @classmethod

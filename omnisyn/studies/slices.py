@@ -106,6 +106,11 @@ class SliceSource(Protocol):
         """Whether any of the slices is simulated."""
         ...
 
+    @property
+    def credits(self) -> tuple[str, ...]:
+        """Whom to thank for the data, for weight cards."""
+        ...
+
     def batch(self, step: int) -> SliceBatch:
         """The batch of a step: a pure function of the source's settings, its seed and ``step``.
 

@@ -33,6 +33,7 @@ class RunCard:
         stage, recipe, seed: of the run.
         trained_on: the data.
         simulated: whether any of it is simulated.
+        credits: whom to thank for it.
         steps, best_step: of the run, and of the exported weights.
         seconds: training time.
         validation: the figures of the exported weights.
@@ -49,6 +50,7 @@ class RunCard:
     seconds: float
     validation: Mapping[str, float | None]
     before: Mapping[str, Any]
+    credits: tuple[str, ...] = ()
 
 
 def prompt_sentences() -> tuple[str, ...]:
@@ -176,6 +178,7 @@ def write_generator(folder: Path, generator: Generator, card: RunCard) -> None:
         recipe=card.recipe,
         trained_on=card.trained_on,
         simulated=card.simulated,
+        credits=card.credits,
         stages={**stages, card.stage: own},
         figures={"validation patients, quick figures in the head": dict(card.validation)},
         created=datetime.now(UTC).date().isoformat(),

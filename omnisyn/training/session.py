@@ -292,6 +292,7 @@ def _export(
         seconds=standing.seconds,
         validation=standing.best_figures,
         before=loop.stage.before,
+        credits=source.credits,
     )
     with atomic_directory(run.final, overwrite=True) as folder:
         loop.stage.export(folder, card, standing.best_table)

@@ -18,6 +18,7 @@ class ThreeContrasts:
 
     name = "random heads"
     simulated = True
+    credits = ()
 
     def batch(self, step):
         generator = np.random.default_rng(step)

@@ -39,6 +39,9 @@ _PARTS = (
 class EllipsoidAnatomy:
     """Stands in for the procedural anatomy; ``draw`` gives a size and a shift of the tumour."""
 
+    name = "ellipsoids"
+    credits = ()
+
     def draw(self, generator: torch.Generator) -> tuple[float, float]:
         size, shift = torch.rand(2, generator=generator).tolist()
         return 0.9 + 0.15 * size, 10.0 * (shift - 0.5)

@@ -12,6 +12,7 @@ class Constant:
     def __init__(self, name, value, size, simulated=False, side=8):
         self.name, self.value, self.size = name, value, size
         self.simulated, self.side, self.closed = simulated, side, False
+        self.credits = (name.upper(), "all")
 
     def batch(self, step):
         images = torch.full((self.size, 6, self.side, self.side), self.value + step)
@@ -50,6 +51,7 @@ def test_it_says_what_it_is_of():
     whole, _ = mixed()
     assert whole.name == "a + b"
     assert whole.simulated
+    assert whole.credits == ("A", "all", "B")
 
 
 def test_validation_is_that_of_all_sources():

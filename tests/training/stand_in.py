@@ -25,6 +25,7 @@ class Discs:
 
     name = "discs"
     simulated = True
+    credits = ()
 
     def __init__(self, pause: float = 0.0, patients: int = 2) -> None:
         self._pause = pause
