@@ -110,6 +110,53 @@ def test_frozen_encoder_gets_no_gradient_and_a_trained_one_does(
         assert generator.encoder.training is not frozen
 
 
+def test_low_rank_training_changes_the_decoder_alone_and_exports_a_plain_generator(
+    runs: Path, tmp_path: Path, stand_in: ModuleType
+) -> None:
+    recipe = tmp_path / "tiny-adapt.toml"
+    text = Path(stand_in.RECIPE).read_text().replace("freeze_encoder = false", "low_rank = 2")
+    recipe.write_text(text.replace("text_weight = 0.1", "text_weight = 0.0"))
+    weights = str(runs / "finetune/final/model.safetensors")
+    options = RunOptions(
+        recipe=recipe, out=tmp_path / "adapted", init=(weights,), device="cpu", max_steps=4
+    )
+    finetune(options, source=stand_in.Discs())
+    before = load_weights(weights).generator.state_dict()
+    after = load_weights(tmp_path / "adapted").generator.state_dict()
+    changed = {name for name in before if not torch.equal(before[name], after[name])}
+    assert changed
+    assert all("encoder" not in name and name.endswith("weight") for name in changed)
+    kernels = {name for name in changed if before[name].dim() > 1 and before[name].shape[0] > 2}
+    assert kernels
+    for name in kernels:
+        change = (after[name] - before[name]).flatten(1).double()
+        assert int((torch.linalg.svdvals(change) > 1e-5).sum()) <= 2
+
+
+def test_sources_may_vary_in_appearance_but_targets_do_not(
+    generator: Generator, batch: SliceBatch, stand_in: ModuleType, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen = []
+    encode = generator.encode
+    monkeypatch.setattr(generator, "encode", lambda images: seen.append(images) or encode(images))
+    trained = stage(generator, stand_in, source_variation=1.0)
+    asked: list[torch.Tensor] = []
+    losses = trained._losses
+    monkeypatch.setattr(
+        trained,
+        "_losses",
+        lambda made, truth, *rest: asked.append(truth) or losses(made, truth, *rest),
+    )
+    trained(batch, 0, draws())
+    known = batch.images.flatten(0, 1)[:, None]
+
+    def among_the_known(images: torch.Tensor) -> list[bool]:
+        return [bool((known == image).flatten(1).all(dim=1).any()) for image in images]
+
+    assert all(among_the_known(asked[0]))
+    assert not all(among_the_known(seen[0]))
+
+
 def test_text_loss_reaches_the_generator_through_the_frozen_image_tower(
     runs: Path, generator: Generator, batch: SliceBatch, stand_in: ModuleType
 ) -> None:

@@ -74,3 +74,20 @@ def test_values_that_make_no_sense_are_refused(
 ) -> None:
     with pytest.raises(InputError, match=fault):
         load_recipe(changed(tmp_path, old, new))
+
+
+def test_a_recipe_says_only_what_differs_from_its_base(tmp_path: Path) -> None:
+    path = tmp_path / "mine.toml"
+    path.write_text('name = "mine"\nbase = "small"\n[finetune.optimizer]\nlearning_rate = 0.5\n')
+    mine, small = load_recipe(path), load_recipe("small")
+    assert mine.finetune.optimizer.learning_rate == 0.5
+    assert mine.finetune.optimizer.warmup_steps == small.finetune.optimizer.warmup_steps
+    assert mine.pretrain == small.pretrain
+    assert mine.name == "mine"
+
+
+def test_an_unknown_base_is_refused_with_those_that_exist(tmp_path: Path) -> None:
+    path = tmp_path / "mine.toml"
+    path.write_text('name = "mine"\nbase = "large"\n')
+    with pytest.raises(InputError, match=r"'large'.*small"):
+        load_recipe(path)

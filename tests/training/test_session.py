@@ -77,6 +77,43 @@ def test_without_a_data_root_the_simulator_is_used_and_named(
     assert "SIMULATED" in heard[0]
 
 
+def test_label_maps_are_trained_on_beside_the_procedural_heads(
+    stand_in: ModuleType, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.delenv("OMNISYN_DATA", raising=False)
+    (tmp_path / "DCA.nii.gz").touch()
+    settings = load_recipe(stand_in.RECIPE).pretrain
+    source = open_source(RunOptions(label_maps=(tmp_path,)), settings, lambda line: None)
+    assert "1 label maps: MGH DCA" in source.name
+    assert "procedural heads" in source.name
+    assert any("Martinos" in name for name in source.credits)
+    source.close()
+
+
+@pytest.mark.parametrize(
+    ("stage", "init", "data", "recipe"),
+    [
+        ("finetune", True, True, "adapt"),
+        ("finetune", True, False, "small"),
+        ("finetune", False, True, "small"),
+        ("pretrain", False, True, "small"),
+    ],
+)
+def test_weights_and_patients_of_ones_own_are_an_adaptation(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, stage: str, init: bool, data: bool, recipe: str
+) -> None:
+    monkeypatch.delenv("OMNISYN_DATA", raising=False)
+    options = RunOptions(init=("small",) if init else (), data=tmp_path if data else None)
+    resolved = resolved_recipe(stage, options)
+    assert resolved.name == recipe
+    assert bool(resolved.finetune.low_rank) is (recipe == "adapt")
+
+
+def test_a_recipe_that_is_named_is_taken(tmp_path: Path) -> None:
+    options = RunOptions(recipe="small", init=("small",), data=tmp_path)
+    assert resolved_recipe("finetune", options).name == "small"
+
+
 def test_data_root_must_exist(stand_in: ModuleType, tmp_path: Path) -> None:
     with pytest.raises(InputError):
         open_source(
