@@ -7,6 +7,12 @@ zero train without it (in a single trial of 200 steps, to a lower loss than with
 normalised over its channels). Without statistics over the image a result does not depend on how
 much air surrounds the head, so that crops in training and whole slices in use are the same task.
 The price is a limit on the learning rate: 1e-3 with warm-up trains well, 3e-3 was seen to fail.
+
+Most of a contrast is a curve over another one's grey values that changes slowly over the head. So
+the finest map holds, beside learned features, the source's grey value as weights of a few knots, and
+the decoder ends in their sum with coefficients from half the resolution: a curve of its own at
+every place ("HDRNet", Gharbi et al. 2017, has affine maps there). What no curve can do is added.
+Folds of the cortex then stay as sharp as the source shows them, after few steps of training.
 """
 
 from __future__ import annotations
@@ -22,6 +28,8 @@ from torch.nn import functional
 from omnisyn.models.backbone import Backbone, ModelSettings, register_backbone
 from omnisyn.models.conditioning import Modulation
 
+# Grey values, evenly from 0 to 1, between which the curves are linear.
+_KNOTS = 8
 # Multiples of the width per level, and residual blocks per level in encoder and decoder.
 _CHANNEL_FACTORS = (1, 2, 4, 8, 12, 16)
 _ENCODER_BLOCKS = (0, 1, 1, 1, 2, 2)
@@ -73,8 +81,20 @@ class GlobalContext(nn.Module):
         return result
 
 
+def knot_weights(images: torch.Tensor) -> torch.Tensor:
+    """Grey values [n, 1, …] in [0, 1] as weights [n, knots, …] of the knots next to them.
+
+    At most two of a pixel's weights are above zero, and all sum to one.
+    """
+    knots = torch.arange(_KNOTS, device=images.device, dtype=images.dtype).view(1, -1, 1, 1)
+    return (1 - (images.clamp(0, 1) * (_KNOTS - 1) - knots).abs()).clamp_min(0)
+
+
 class SmallEncoder(nn.Module):
-    """[n, 1, rows, columns] to six maps at 1, 1/2, … 1/32 of the resolution."""
+    """[n, 1, rows, columns] to six maps at 1, 1/2, … 1/32 of the resolution.
+
+    The finest holds the knots' weights after its other channels.
+    """
 
     def __init__(self, channels: Sequence[int]) -> None:
         super().__init__()
@@ -91,7 +111,7 @@ class SmallEncoder(nn.Module):
     def forward(self, images: torch.Tensor) -> list[torch.Tensor]:
         """Maps, fine to coarse."""
         maps = functional.relu(self.stem(images))
-        features = [maps]
+        features = [torch.cat([maps, knot_weights(images)], dim=1)]
         for down, blocks in zip(self.downs, self.blocks, strict=True):
             maps = blocks(down(maps))
             features.append(maps)
@@ -107,7 +127,9 @@ class SmallDecoder(nn.Module):
         levels = range(len(channels) - 1)
         self.modulation = Modulation(condition_size, channels[:-1])
         self.ups = nn.ModuleList(nn.Conv2d(channels[i + 1], channels[i], 1) for i in levels)
-        self.skips = nn.ModuleList(nn.Conv2d(channels[i], channels[i], 1) for i in levels)
+        self.skips = nn.ModuleList(
+            nn.Conv2d(channels[i] + (_KNOTS if i == 0 else 0), channels[i], 1) for i in levels
+        )
         self.blocks = nn.ModuleDict(
             {
                 f"{level}_{number}": ResidualBlock(channels[level])
@@ -116,10 +138,13 @@ class SmallDecoder(nn.Module):
             }
         )
         self.last = nn.Conv2d(channels[0], 1, 3, padding=1)
+        self.coefficients = nn.Conv2d(channels[1], channels[0] + _KNOTS, 1)
         with torch.no_grad():
             # An image as bright as most heads' mean, to be filled in.
             self.last.weight.mul_(0.1)
             self.last.bias.fill_(0.2)  # type: ignore[union-attr]
+            for start_at_zero in self.coefficients.parameters():
+                start_at_zero.zero_()
 
     def forward(self, features: Sequence[torch.Tensor], condition: torch.Tensor) -> torch.Tensor:
         """[n, 1, rows, columns] in [0, 1]."""
@@ -133,7 +158,12 @@ class SmallDecoder(nn.Module):
             maps = raised + self.skips[level](features[level])
             for number in range(_DECODER_BLOCKS[level]):
                 maps = self.blocks[f"{level}_{number}"](maps, modulations[level])
-        return bounded(self.last(functional.relu(maps)))
+            if level == 1:
+                coefficients = functional.interpolate(
+                    self.coefficients(maps), scale_factor=2, mode="bilinear", align_corners=False
+                )
+        curves = (coefficients * features[0]).sum(dim=1, keepdim=True)
+        return bounded(self.last(functional.relu(maps)) + curves)
 
 
 class _Bounded(torch.autograd.Function):
@@ -161,15 +191,17 @@ def bounded(values: torch.Tensor) -> torch.Tensor:
 
 @register_backbone("small")
 class Small(Backbone):
-    """Six maps at 1 … 1/32 of the resolution, width × (1, 2, 4, 8, 12, 16) channels."""
+    """Six maps at 1 … 1/32 of the resolution, width × (1, 2, 4, 8, 12, 16) channels; the finest
+    has a channel more for each knot of the curves."""
 
     stride: ClassVar[int] = 32
 
     def __init__(self, settings: ModelSettings) -> None:
         super().__init__()
-        self.channels = tuple(settings.width * factor for factor in _CHANNEL_FACTORS)
-        self.encoder = SmallEncoder(self.channels)
-        self.decoder = SmallDecoder(self.channels, settings.condition_size)
+        channels = tuple(settings.width * factor for factor in _CHANNEL_FACTORS)
+        self.channels = (channels[0] + _KNOTS, *channels[1:])
+        self.encoder = SmallEncoder(channels)
+        self.decoder = SmallDecoder(channels, settings.condition_size)
         for parameter in self.parameters():
             if parameter.dim() == 4:
                 parameter.data = _channels_last(parameter.data)
