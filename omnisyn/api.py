@@ -280,17 +280,21 @@ def prepare(
     role: str | None = None,
     scanner: str | None = None,
     hospital: str | None = None,
+    brain_atlases: Sequence[str | Path] = (),
     overwrite: bool = False,
     note: Note = unheard,
     progress: Progress = unwatched,
 ) -> PrepareSummary:
-    """Make a site of a folder of patients with aligned contrasts, or the cache of a site.
+    """Make a site of a folder of patients, or the cache of a site.
+
+    Contrasts of a patient that lie on different grids are registered to its T1.
 
     Args:
         source: a folder of patients, or a site of our own form, whose cache is built in place.
         out: the site to be made, ROOT/SITE; its last part is the site's name.
         role: of a new site: train, internal or external; by default train.
         scanner, hospital: of a new site, free text.
+        brain_atlases: whole-head label maps; with them the volumes are 0 outside the brain.
     """
     from omnisyn.studies.prepare import prepare as prepare_site
     from omnisyn.studies.site import ROLES
@@ -303,7 +307,9 @@ def prepare(
         role=cast(Any, role),
         scanner=scanner,
         hospital=hospital,
+        brain_atlases=[Path(path) for path in brain_atlases],
         overwrite=overwrite,
+        note=note,
         progress=progress,
     )
     if summary.ignored:
