@@ -44,6 +44,10 @@ _MARGIN_MM = 30.0
 _BONE_MM = 6.0
 _NEAR_BRAIN_MM = 12.0
 _CLOSING_MM = 4.0
+_REACH_MM = 8.0
+_BRIDGE_MM = 2.0
+_SHADING_MM = 15.0
+_ALIKE = (0.75, 1.3)
 
 
 @dataclass(frozen=True)
@@ -86,7 +90,8 @@ def read_atlas(path: Path) -> Atlas:
 
 
 def brain_mask(scan: Volume, atlases: Sequence[Atlas]) -> NDArray[np.bool_]:
-    """The brain and the fluid around it: what most atlases say, closed and without holes.
+    """The brain and the fluid around it: what most atlases say, grown into what looks alike,
+    closed and without holes.
 
     Args:
         scan: of a whole head, T1-weighted or any other contrast.
@@ -109,11 +114,36 @@ def brain_mask(scan: Volume, atlases: Sequence[Atlas]) -> NDArray[np.bool_]:
             remedy="check that the scan shows a whole head and the atlases are label maps of heads",
         )
     mask = parts == 1 + np.argmax(np.bincount(parts.ravel())[1:])
-    spacing = scan.geometry.spacing
-    near = ndimage.distance_transform_edt(~mask, sampling=spacing) <= _CLOSING_MM
-    # Beyond the scan's edge all counts as brain: it ends there because the scan does.
-    closed = ndimage.distance_transform_edt(near, sampling=spacing) > _CLOSING_MM
-    filled: NDArray[np.bool_] = ndimage.binary_fill_holes(closed | mask)
+    box = _box(mask, _REACH_MM + _CLOSING_MM, scan.geometry)
+    mask[box] = _grown(scan.voxels[box], mask[box], scan.geometry.spacing)
+    return mask
+
+
+def _grown(
+    voxels: NDArray[np.float32], mask: NDArray[np.bool_], spacing: tuple[float, float, float]
+) -> NDArray[np.bool_]:
+    """The mask with what looks like brain next to it: atlases shrink at the vertex and the poles.
+
+    The dark inner table of the skull stops it; thin bridges across it are cut.
+    """
+
+    def depth(inside: NDArray[np.bool_]) -> NDArray[np.float64]:
+        distances: NDArray[np.float64] = ndimage.distance_transform_edt(inside, sampling=spacing)
+        return distances
+
+    # The receiver's shading makes a scalp voxel near the coil look like brain farther away.
+    wide = [_SHADING_MM / step for step in spacing]
+    share = ndimage.gaussian_filter(mask.astype(np.float32), wide)
+    local = ndimage.gaussian_filter(np.where(mask, voxels, np.float32(0)), wide)
+    ratio = voxels / np.maximum(local / np.maximum(share, 1e-3), 1e-6)
+    alike = (ratio > _ALIKE[0]) & (ratio < _ALIKE[1])
+    candidates = mask | (alike & (depth(~mask) <= _REACH_MM))
+    parts, _ = ndimage.label(mask | (depth(candidates) > _BRIDGE_MM))
+    core = np.isin(parts, np.unique(parts[mask]))
+    grown = mask | (candidates & (depth(~core) <= _BRIDGE_MM))
+    # Beyond the edge of the scan, too, counts as brain: it is the scan that ends there.
+    closed = depth(depth(~grown) <= _CLOSING_MM) > _CLOSING_MM
+    filled: NDArray[np.bool_] = ndimage.binary_fill_holes(closed | grown)
     return filled
 
 
@@ -168,11 +198,17 @@ def _around_brain(
             "around it",
             remedy="give a whole-head label map with FreeSurfer's values",
         )
-    margin = np.ceil(_MARGIN_MM / np.array(geometry.spacing)).astype(int)
-    places = np.array(np.nonzero(brain))
-    first = np.maximum(places.min(axis=1) - margin, 0)
-    end = np.minimum(places.max(axis=1) + 1 + margin, labels.shape)
+    box = _box(brain, _MARGIN_MM, geometry)
+    cropped = labels[box]
     affine = geometry.affine.copy()
-    affine[:3, 3] += affine[:3, :3] @ first
-    box = tuple(slice(low, high) for low, high in zip(first, end, strict=True))
-    return labels[box], Geometry((end - first).tolist(), affine)
+    affine[:3, 3] += affine[:3, :3] @ [side.start for side in box]
+    return cropped, Geometry(cropped.shape, affine)
+
+
+def _box(mask: NDArray[np.bool_], margin_mm: float, geometry: Geometry) -> tuple[slice, ...]:
+    """The box around a mask, within its array."""
+    margin = np.ceil(margin_mm / np.array(geometry.spacing)).astype(int)
+    places = np.array(np.nonzero(mask))
+    first = np.maximum(places.min(axis=1) - margin, 0)
+    end = np.minimum(places.max(axis=1) + 1 + margin, mask.shape)
+    return tuple(slice(int(low), int(high)) for low, high in zip(first, end, strict=True))
