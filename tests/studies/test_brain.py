@@ -12,7 +12,7 @@ from omnisyn.studies.brain import brain_mask, read_atlas
 from omnisyn.volumes.volume import Volume
 from omnisyn.volumes.write import write_volume
 
-GRID = Geometry((56, 60, 52), np.diag([4.0, 4.0, 4.0, 1.0]))
+GRID = Geometry((38, 44, 36), np.diag([4.0, 4.0, 4.0, 1.0]))
 WHITE, GREY, CSF, AROUND = 2, 3, 24, 507
 
 
@@ -21,7 +21,7 @@ def labels(centre: list[float], size: float) -> NDArray[np.uint16]:
     indices = np.stack(np.meshgrid(*map(np.arange, GRID.shape), indexing="ij"), axis=-1) * 4.0
     distance = np.linalg.norm((indices - centre) / [1.0, 1.2, 0.95], axis=-1) / size
     head = np.zeros(GRID.shape, dtype=np.uint16)
-    for radius, label in ((88.0, AROUND), (70.0, CSF), (66.0, GREY), (52.0, WHITE)):
+    for radius, label in ((62.0, AROUND), (48.0, CSF), (44.0, GREY), (32.0, WHITE)):
         head[distance < radius] = label
     return head
 
@@ -38,8 +38,8 @@ def write_atlas(path: Path, head: NDArray[np.uint16]) -> Path:
 
 
 def test_brain_of_another_head_is_found(tmp_path: Path):
-    atlas = read_atlas(write_atlas(tmp_path / "atlas.nii.gz", labels([112.0, 118.0, 104.0], 1.0)))
-    head = labels([100.0, 126.0, 108.0], 0.93)
+    atlas = read_atlas(write_atlas(tmp_path / "atlas.nii.gz", labels([76.0, 88.0, 72.0], 1.0)))
+    head = labels([69.0, 92.0, 75.0], 0.93)
     mask = brain_mask(scan(head), [atlas])
     brain = np.isin(head, [WHITE, GREY])
     assert mask[brain].mean() > 0.98
@@ -49,6 +49,6 @@ def test_brain_of_another_head_is_found(tmp_path: Path):
 
 @pytest.mark.parametrize("label", [WHITE, AROUND])
 def test_atlas_without_brain_or_surroundings_is_refused(tmp_path: Path, label: int):
-    head = np.where(labels([112.0, 118.0, 104.0], 1.0) > 0, label, 0).astype(np.uint16)
+    head = np.where(labels([76.0, 88.0, 72.0], 1.0) > 0, label, 0).astype(np.uint16)
     with pytest.raises(InputError, match=r"atlas\.nii\.gz: the atlas is no label map"):
         read_atlas(write_atlas(tmp_path / "atlas.nii.gz", head))
