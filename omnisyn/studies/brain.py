@@ -104,7 +104,7 @@ def brain_mask(scan: Volume, atlases: Sequence[Atlas]) -> NDArray[np.bool_]:
         InputError: the atlases find no brain.
     """
     votes = np.mean([_warped_brain(scan, atlas) for atlas in atlases], axis=0)
-    mask = votes > 0.5
+    mask: NDArray[np.bool_] = votes > 0.5
     parts, number = ndimage.label(mask)
     if not number:
         raise InputError(

@@ -1,5 +1,7 @@
 """Registration: a known motion between two contrasts is found, and never one that fits worse."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 from numpy.typing import NDArray
@@ -8,8 +10,11 @@ from scipy import ndimage
 from omnisyn.errors import InputError
 from omnisyn.geometry import Geometry
 from omnisyn.studies.register import head_corners, register, resample
+from omnisyn.volumes.read import read_volume
 from omnisyn.volumes.volume import Volume
 
+SHARED = Path(__file__).parents[3] / "shared"
+REAL = SHARED / "data" / "real" / "ms_longitudinal" / "patient03" / "study2"
 FIXED = Geometry((44, 52, 20), np.diag([-1.75, -1.75, 3.5, 1.0]))
 MOVING = Geometry(
     (60, 64, 24), [[1.4, 0, 0, -79.0], [0, 1.4, 0, -86.0], [0, 0, 3.25, 0], [0, 0, 0, 1]]
@@ -92,6 +97,14 @@ def test_what_has_not_moved_stays_nearly_where_it_is():
     assert found.motion_mm < 0.8
     again = register(fixed, moving)
     assert again.transform.GetParameters() == found.transform.GetParameters()
+
+
+@pytest.mark.skipif(not REAL.exists(), reason="the real scans are not on this machine")
+def test_patient_who_is_known_to_have_moved():
+    fixed, moving = (read_volume(REAL / f"{name}.nii.gz") for name in ("T1", "T2"))
+    found = register(fixed, moving)
+    assert 4 < found.motion_mm < 8
+    assert found.metric_after < 1.2 * found.metric_before
 
 
 def test_scans_that_share_no_place_are_refused():
