@@ -289,11 +289,14 @@ def prepare(
     scanner: str | None = None,
     hospital: str | None = None,
     credit: str | None = None,
+    brain_atlases: Sequence[str | Path] = (),
     overwrite: bool = False,
     note: Note = unheard,
     progress: Progress = unwatched,
 ) -> PrepareSummary:
-    """Make a site of a folder of patients with aligned contrasts, or the cache of a site.
+    """Make a site of a folder of patients, or the cache of a site.
+
+    Contrasts of a patient that lie on different grids are registered to its T1.
 
     Args:
         source: a folder of patients, or a site of our own form, whose cache is built in place.
@@ -301,6 +304,7 @@ def prepare(
         role: of a new site: train, internal or external; by default train.
         scanner, hospital: of a new site, free text.
         credit: of a new site: whom to thank; it goes into the card of weights trained on it.
+        brain_atlases: whole-head label maps; with them the volumes are 0 outside the brain.
     """
     from omnisyn.studies.prepare import prepare as prepare_site
     from omnisyn.studies.site import ROLES
@@ -314,7 +318,9 @@ def prepare(
         scanner=scanner,
         hospital=hospital,
         credit=credit,
+        brain_atlases=[Path(path) for path in brain_atlases],
         overwrite=overwrite,
+        note=note,
         progress=progress,
     )
     if summary.ignored:

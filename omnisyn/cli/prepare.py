@@ -25,9 +25,7 @@ def prepare(
     ctx: typer.Context,
     source: Annotated[
         Path,
-        typer.Argument(
-            metavar="SOURCE", help="A folder of patients with aligned NIfTI files, or a site."
-        ),
+        typer.Argument(metavar="SOURCE", help="A folder of patients with NIfTI files, or a site."),
     ],
     out: Annotated[
         Path | None,
@@ -63,12 +61,20 @@ def prepare(
             help="Of a new site: whom to thank; it goes into the card of weights trained on it.",
         ),
     ] = None,
+    brain_atlases: Annotated[
+        list[Path] | None,
+        typer.Option(
+            "--brain-atlas",
+            metavar="LABELMAP",
+            help="A label map of a whole head: keep the brain alone; 2 to 4 of them are best.",
+        ),
+    ] = None,
     overwrite: Overwrite = False,
     config: Config = None,
     quiet: Quiet = False,
     verbose: Verbose = 0,
 ) -> None:
-    """Check, scale and cache the slices of a folder of patients.
+    """Align, scale and cache the slices of a folder of patients.
 
     omnisyn prepare hospital-a --out data/hospital-a --role train
     """
@@ -81,6 +87,7 @@ def prepare(
             scanner=scanner,
             hospital=hospital,
             credit=credit,
+            brain_atlases=brain_atlases or (),
             overwrite=overwrite,
             note=console.note,
             progress=progress,

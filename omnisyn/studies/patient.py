@@ -89,7 +89,7 @@ class Patient:
                     why=f"it has {', '.join(self.contrasts()) or 'no contrast'}",
                     remedy="choose another patient or another contrast",
                 )
-        volumes = {name: self._volume(name) for name in wanted}
+        volumes = {name: self.volume(name) for name in wanted}
         wanted_masks = self.masks() if masks is None else tuple(masks)
         grid = next(iter(volumes.values())).geometry if volumes else None
         return Study(
@@ -101,7 +101,12 @@ class Patient:
             tags=self.tags,
         )
 
-    def _volume(self, name: str) -> Volume:
+    def volume(self, name: str) -> Volume:
+        """Reads one contrast, on whatever grid it lies.
+
+        Raises:
+            InputError: missing or damaged.
+        """
         try:
             return read_volume(self.file(name), contrast(name))
         except InputError as error:

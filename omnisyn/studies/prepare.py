@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,9 +12,10 @@ from isal import isal_zlib
 
 from omnisyn.contrasts import NAMES
 from omnisyn.errors import InputError, UsageError
-from omnisyn.listeners import Progress, unwatched
+from omnisyn.listeners import Note, Progress, unheard, unwatched
 from omnisyn.paths import name_of
 from omnisyn.settings import parse
+from omnisyn.studies.alignment import align_patient, read_atlases
 from omnisyn.studies.cache_files import CacheIndex, build_cache
 from omnisyn.studies.discover import Found, FoundPatient, find_patients, require_folder
 from omnisyn.studies.patients_table import (
@@ -86,17 +87,21 @@ def prepare(
     hospital: str | None = None,
     description: str | None = None,
     credit: str | None = None,
+    brain_atlases: Sequence[Path] = (),
     overwrite: bool = False,
+    note: Note = unheard,
     progress: Progress = unwatched,
 ) -> PrepareSummary:
-    """Makes a site of aligned NIfTI files, or the slice cache of a site that is there.
+    """Makes a site of NIfTI files, or the slice cache of a site that is there.
 
     A ``source`` with a ``site.toml`` is a site: its cache is built (again) in place, a
     ``sites.toml`` beside it that does not list it gets it at its end, and nothing else is touched.
     Any other folder is searched for patients (see ``discover``); their volumes
     are copied, bit for bit, to ``out/<patient>/<contrast>.nii.gz`` with their sidecars (less what
     names people), ``patients.tsv`` takes over the rows of the source's ``patients.tsv`` or
-    ``participants.tsv``, and the cache is built. The site appears whole or not at all.
+    ``participants.tsv``, and the cache is built. Where a patient's contrasts lie on different
+    grids, they are registered to the reference (T1, or the patient's first) and resampled onto its
+    grid; what lies there already stays as it is. The site appears whole or not at all.
 
     Args:
         source: a folder of patients, or a site.
@@ -107,14 +112,17 @@ def prepare(
         hospital: of a new site, free text.
         description: of a new site, free text.
         credit: of a new site: whom to thank for the data.
+        brain_atlases: whole-head label maps (see ``brain``); with them the site's volumes are 0
+            outside the brain.
         overwrite: replace a site that exists at ``out``, with all its volumes; nothing else that
             may be there is replaced.
-        progress: called before each patient is scaled and cached.
+        note: hears, for each patient, what was registered and how far it had moved.
+        progress: called before each patient is aligned, and before it is scaled and cached.
 
     Raises:
         UsageError: ``out`` or a property is missing, or given for a source that is a site.
-        InputError: no patient, an unusable file, contrasts of one patient on different grids, an
-            unfit site name, or an existing ``out``.
+        InputError: no patient, an unusable file, contrasts of one patient that cannot be
+            registered, an unfit site name, or an existing ``out``.
         ResourceError: the disk is full or read-only.
     """
     require_folder(source)
@@ -127,6 +135,12 @@ def prepare(
     }
     given = {key: value for key, value in properties.items() if value is not None}
     if (source / SITE_FILE).is_file():
+        if brain_atlases:
+            raise UsageError(
+                "the brain alone cannot be kept of a site that exists",
+                where=name_of(source),
+                remedy="make another site of the folder that it was made from",
+            )
         site = _site_in_place(source, out, given)
         index = build_cache(site, progress)
         root = source.absolute().parent
@@ -151,14 +165,19 @@ def prepare(
     found = find_patients(source)
     settings = _settings(out.resolve().name, found, {"role": "train", **given})
     rows = _rows(source, found)
+    atlases = read_atlases(brain_atlases)
     with output_folder(out.parent):
         with atomic_directory(out, overwrite=overwrite) as folder:
             for patient in found.patients:
                 _copy_patient(patient, folder)
             write_site_files(folder, settings, rows)
             unnamed = Site(folder, settings)
+            patients = unnamed.patients()
+            for done, copied in enumerate(patients):
+                progress(done, len(patients), f"align {copied.identifier}")
+                align_patient(copied, atlases, note)
             index = build_cache(unnamed, progress)
-            for copied in unnamed.patients():
+            for copied in patients:
                 # The cache leaves masks aside: read them once, so that a misfit shows now.
                 copied.study(copied.contrasts()[:1])
         register_site(out.parent, settings.name)

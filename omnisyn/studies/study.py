@@ -113,8 +113,8 @@ def check_one_grid(patient: str, geometries: Mapping[str, Geometry]) -> None:
         raise InputError(
             f"{name} of patient {patient} does not lie on the grid of its {reference}",
             why=f"{_described(geometries[name])} against {_described(geometries[reference])}",
-            remedy="registration comes with the prepare of unaligned data, which is not available "
-            "yet: resample the contrasts of a patient to one grid first",
+            remedy="prepare registers them where it makes a new site: "
+            "omnisyn prepare SOURCE --out ROOT/SITE",
         )
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from omnisyn.errors import InputError, UsageError
 from omnisyn.geometry import Geometry
@@ -16,11 +17,13 @@ from omnisyn.studies.cache_files import open_cache
 from omnisyn.studies.prepare import prepare
 from omnisyn.studies.site import DataRoot, Site
 from omnisyn.volumes.read import read_volume
+from omnisyn.volumes.volume import Volume
 from omnisyn.volumes.write import write_volume
 
 MakeSite = Callable[..., Site]
 WriteHead = Callable[..., Path]
 
+SHAPE, SPACING = (10, 32, 28), (4.0, 1.0, 1.0)
 REAL = Path(__file__).parents[3] / "shared" / "data" / "real" / "ms_mni"
 
 
@@ -75,16 +78,78 @@ def test_volumes_are_copied_bit_for_bit_and_sidecars_without_people(source: Path
     )
 
 
-def test_contrasts_on_two_grids_stop_it_and_leave_nothing(
+def test_contrasts_on_two_grids_are_registered_to_the_first(
     source: Path, tmp_path: Path, write_head: WriteHead
 ):
-    moved = Geometry.axial((10, 32, 28), (4.0, 1.0, 1.0), (13.5, 15.5, -17.0))
-    write_head(source / "case2" / "FLAIR.nii.gz", "FLAIR", geometry=moved)
-    with pytest.raises(
-        InputError, match=r"FLAIR of patient case2.*registration.*resample the contrasts"
-    ):
+    moved = Geometry.axial(SHAPE, SPACING, (12.0, 17.0, -16.0))
+    sidecar = {"EchoTime": 0.1, "PatientName": "X"}
+    write_head(source / "case2" / "FLAIR.nii.gz", "FLAIR", seed=1, geometry=moved, sidecar=sidecar)
+    heard: list[str] = []
+    site = prepare(source, tmp_path / "root" / "clinic", note=heard.append).site
+    patient = site.patients()[0]
+    study = patient.study()
+    assert set(study.volumes) == {"T1", "T1c", "FLAIR"}
+    t1, flair = study.volumes["T1"].voxels, study.volumes["FLAIR"].voxels
+    assert np.corrcoef(t1.ravel(), flair.ravel())[0, 1] > 0.9
+    assert flair.min() >= 0
+
+    facts = json.loads((patient.path / "FLAIR.json").read_text())
+    assert facts["RegisteredTo"] == "T1"
+    assert facts["MutualInformationAfter"] >= facts["MutualInformationBefore"]
+    assert facts["EchoTime"] == 0.1
+    assert "PatientName" not in facts
+    line = f"case2: registered to T1: FLAIR by {facts['MotionMillimetres']:.1f} mm"
+    assert heard == [line]
+    kept = gzip.decompress((patient.path / "T1c.nii.gz").read_bytes())
+    assert kept == (source / "case2" / "t1ce.nii").read_bytes()
+    assert "RegisteredTo" not in json.loads((patient.path / "T1c.json").read_text())
+
+
+def test_contrasts_that_share_no_place_stop_it_and_leave_nothing(
+    source: Path, tmp_path: Path, write_head: WriteHead
+):
+    elsewhere = Geometry.axial(SHAPE, SPACING, (900.0, 15.5, -18.0))
+    write_head(source / "case2" / "FLAIR.nii.gz", "FLAIR", geometry=elsewhere)
+    with pytest.raises(InputError, match=r"case2/FLAIR: two scans.*share no place"):
         prepare(source, tmp_path / "root" / "clinic")
     assert not (tmp_path / "root").exists()
+
+
+def test_site_of_contrasts_on_two_grids_is_refused(make_site: MakeSite, write_head: WriteHead):
+    site = make_site()
+    moved = Geometry.axial(SHAPE, SPACING, (12.0, 17.0, -16.0))
+    write_head(site.path / "p1" / "FLAIR.nii.gz", "FLAIR", geometry=moved)
+    with pytest.raises(InputError, match=r"FLAIR of patient p1 does not lie.*prepare registers"):
+        prepare(site.path)
+
+
+def test_brain_alone_is_kept_where_atlases_are_given(
+    source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    # How the brain is found is tested with brain itself; here, what becomes of the site.
+    def middle(scan: Volume, atlases: list[str]) -> NDArray[np.bool_]:
+        assert atlases == ["one", "two"]
+        mask = np.zeros(scan.geometry.shape, dtype=bool)
+        mask[8:20, 8:24, 2:8] = True
+        return mask
+
+    monkeypatch.setattr("omnisyn.studies.brain.read_atlas", lambda path: path.name)
+    monkeypatch.setattr("omnisyn.studies.brain.brain_mask", middle)
+    prepare(source, tmp_path / "root" / "whole")
+    site = prepare(
+        source, tmp_path / "root" / "brains", brain_atlases=[Path("one"), Path("two")]
+    ).site
+    whole = DataRoot(tmp_path / "root").site("whole")
+    for patient, same in zip(site.patients(), whole.patients(), strict=True):
+        for name, volume in patient.study().volumes.items():
+            mask = middle(volume, ["one", "two"])
+            before = same.volume(name)
+            assert volume.geometry.matches(before.geometry)
+            np.testing.assert_array_equal(volume.voxels, np.where(mask, before.voxels, 0))
+            assert json.loads((patient.path / f"{name}.json").read_text())["BrainOnly"] is True
+    assert len(open_cache(site).patients) == 2
+    with pytest.raises(UsageError, match="brain alone cannot be kept"):
+        prepare(site.path, brain_atlases=[Path("one")])
 
 
 @pytest.mark.parametrize(

@@ -67,9 +67,8 @@ def test_masks_follow_the_images_onto_the_model_grid():
 
 def test_contrasts_on_different_grids_are_refused_with_what_to_do():
     moved = Geometry.axial((4, 16, 12), (5.0, 1.0, 1.0), (0.0, 0.0, 0.0))
-    with pytest.raises(InputError, match=r"T2 of patient p1 .*its T1.*resample") as refusal:
+    with pytest.raises(InputError, match=r"T2 of patient p1 .*its T1.*registers") as refusal:
         _study(T1=_volume("T1"), T2=_volume("T2", moved))
-    assert "registration" in str(refusal.value)
     assert "\n" not in str(refusal.value)
 
 
