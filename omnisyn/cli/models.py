@@ -7,7 +7,17 @@ from typing import Annotated
 import typer
 
 from omnisyn import api
-from omnisyn.cli.options import Cache, Json, Quiet, Verbose, application, console_of
+from omnisyn.cli.options import (
+    Cache,
+    Data,
+    Device,
+    Json,
+    Overwrite,
+    Quiet,
+    Verbose,
+    application,
+    console_of,
+)
 
 app = application()
 
@@ -81,3 +91,38 @@ def verify(
         console.note("this installation ships no weights")
     for entry in verified:
         console.result(f"{entry['name']}: whole (sha256 {entry['sha256']})")
+
+
+@app.command()
+def calibrate(
+    ctx: typer.Context,
+    name: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="[NAME|PATH|hf-hub:ORG/NAME]", help="Which weights.  [default: small]"
+        ),
+    ] = None,
+    data: Data = None,
+    patients: Annotated[
+        int, typer.Option("--patients", min=2, help="How many simulated patients.")
+    ] = 26,
+    device: Device = "auto",
+    overwrite: Overwrite = False,
+    cache_dir: Cache = None,
+    quiet: Quiet = False,
+    verbose: Verbose = 0,
+) -> None:
+    """Measure what `synthesize` needs to say how sure it is; written beside the weights."""
+    console = console_of(ctx, quiet, verbose)
+    with console.progress() as progress:
+        path = api.calibrate_model(
+            name,
+            data=data,
+            patients=patients,
+            device=device,
+            overwrite=overwrite,
+            cache_dir=cache_dir,
+            note=console.note,
+            progress=progress,
+        )
+    console.result(str(path))
