@@ -1,10 +1,11 @@
 """Whether a source is like anything that the weights were trained on, and what it looks like.
 
 A volume is described by the encoder's three coarsest maps, averaged over the anterior and the
-posterior half of the head in a few slices. Its distance is that to the nearest of the described
-training-like volumes, each channel measured in its spread between volumes of one contrast. Three
-things are asked. Is the distance beyond the limit? Is the image much nearer when it is turned, or
-inverted? Is it much nearer to volumes of another contrast than to those of the one it was given as?
+posterior half of the head in a few slices. Its distance is that to the nearest described
+training-like volume of the contrast it was given as, each channel measured in its spread between
+volumes of one contrast. Is it beyond the limit? Is the image much nearer when it is turned upside
+down, or inverted? Is it much nearer to volumes of another contrast? And, from the image alone: a
+head has a left and a right that are alike; does this one lie on its side?
 """
 
 from __future__ import annotations
@@ -30,10 +31,12 @@ EXAMINED_SLICES = 4
 _MAPS = 3
 _MARGIN_PIXELS = 8
 # Chosen on real heads and foreign images, see docs/commands/synthesize.md.
-LIMIT_FACTOR = 2.0
+LIMIT_FACTOR = 1.4
 """The limit, in distances that 95 % of the training-like volumes keep to other patients."""
-CLEARLY_NEARER = 1.15
+CLEARLY_NEARER = 1.2
 """So many times nearer must be what an image is said to be instead."""
+LYING = -0.05
+"""Likeness of left and right, less that of front and back, below which a head lies on its side."""
 # Without its history, an agent cannot be told from a T1.
 _ALIKE = {"T1c": "T1"}
 
@@ -55,11 +58,12 @@ class FamiliarityStatistics:
     limit: float
 
     def distances(self, description: Description) -> dict[str, float]:
-        """To the nearest volume of each contrast, in spreads."""
+        """To the nearest volume of each contrast, in spreads; T1c counts as T1."""
         found: dict[str, float] = {}
         away = _distances(description, self.descriptions, self.spread)
         for name, distance in zip(self.contrasts, away, strict=True):
-            found[name] = min(float(distance), found.get(name, np.inf))
+            kind = _kind(name)
+            found[kind] = min(float(distance), found.get(kind, np.inf))
         return found
 
 
@@ -69,10 +73,10 @@ class Familiarity:
 
     Attributes:
         given_as: the contrast it was given as.
-        looks_like: the contrast of the nearest training-like volume.
-        distance: to that volume, in spreads.
+        looks_like: the contrast of the nearest training-like volume; T1 may stand for T1c.
+        distance: to the nearest volume of the contrast it was given as, in spreads.
         limit: beyond it, the source is unlike all of them.
-        nearer: what the image would have to be made to be much nearer ("inverted"), or None.
+        fault: what seems to have been done to the image ("inverted"), or None.
         other_contrast: whether `looks_like` is much nearer than `given_as`.
     """
 
@@ -80,7 +84,7 @@ class Familiarity:
     looks_like: str
     distance: float
     limit: float
-    nearer: str | None
+    fault: str | None
     other_contrast: bool
 
     @property
@@ -91,15 +95,16 @@ class Familiarity:
     @property
     def warning(self) -> str | None:
         """What a user should look at, one sentence, or None."""
-        if self.nearer is not None:
-            return f"the {self.given_as} looks {self.nearer}: check the image"
+        if self.fault is not None:
+            other = f", or like {self.looks_like}" if self.other_contrast else ""
+            return f"the {self.given_as} looks {self.fault}{other}: check the image"
+        if self.other_contrast:
+            return f"the {self.given_as} looks like {self.looks_like}: check which contrast it is"
         if self.score > 1:
             return (
                 f"the {self.given_as} is unlike anything that the weights were trained on (score "
                 f"{self.score:.2f}, the limit is 1): is it an MR image of a head, axes in order?"
             )
-        if self.other_contrast:
-            return f"the {self.given_as} looks like {self.looks_like}: check which contrast it is"
         return None
 
     def told(self) -> dict[str, Any]:
@@ -111,11 +116,9 @@ class Familiarity:
         }
 
 
-_ALTERNATIVES: Mapping[str, Callable[[Slices, NDArray[np.bool_]], Slices]] = {
-    "turned by 180° in its plane": lambda slices, _: np.rot90(slices, 2, (1, 2)),
-    "turned by 90° in its plane": lambda slices, _: np.rot90(slices, 1, (1, 2)),
-    "turned by 270° in its plane": lambda slices, _: np.rot90(slices, 3, (1, 2)),
-    "inverted": lambda slices, head: (1 - slices) * head,
+_UNDONE: Mapping[str, Callable[[Slices], Slices]] = {
+    "upside down in its plane": lambda slices: np.rot90(slices, 2, (1, 2)),
+    "inverted": lambda slices: (1 - slices) * head_mask([slices]),
 }
 
 
@@ -126,28 +129,50 @@ def examine(
     statistics: FamiliarityStatistics,
     device: torch.device,
 ) -> Familiarity:
-    """Examine one source, (slices, rows, columns) in [0, 1] on the model grid."""
+    """Examine one source, (slices, rows, columns) in [0, 1] on the model grid.
+
+    A contrast of which nothing is known is held against all that are known.
+    """
     chosen = _chosen(slices)
-    by_contrast = statistics.distances(describe(generator, chosen, device))
-    looks_like = min(by_contrast, key=by_contrast.__getitem__)
-    distance = by_contrast[looks_like]
-    head = head_mask([chosen])
-    otherwise = {
-        word: min(statistics.distances(describe(generator, change(chosen, head), device)).values())
-        for word, change in _ALTERNATIVES.items()
+    distances = statistics.distances(describe(generator, chosen, device))
+    looks_like = min(distances, key=distances.__getitem__)
+    given = _kind(given_as) if _kind(given_as) in distances else looks_like
+    undone = {
+        fault: statistics.distances(describe(generator, undo(chosen), device))[given]
+        for fault, undo in _UNDONE.items()
     }
-    nearest = min(otherwise, key=otherwise.__getitem__)
-    as_given = min(
-        (by_contrast[name] for name in by_contrast if _same(name, given_as)), default=distance
-    )
+    likely = min(undone, key=undone.__getitem__)
+    distance, fault = distances[given], None
+    if uprightness(chosen) < LYING:
+        fault = "turned by 90° in its plane"
+    elif undone[likely] * CLEARLY_NEARER < min(distance, CLEARLY_NEARER * distances[looks_like]):
+        fault = likely
     return Familiarity(
         given_as=given_as,
         looks_like=looks_like,
         distance=distance,
         limit=statistics.limit,
-        nearer=nearest if otherwise[nearest] * CLEARLY_NEARER < distance else None,
-        other_contrast=distance * CLEARLY_NEARER < as_given,
+        fault=fault,
+        other_contrast=distances[looks_like] * CLEARLY_NEARER < distance,
     )
+
+
+def uprightness(slices: Slices) -> float:
+    """How much more alike left and right are than front and back: a difference of correlations.
+
+    The mean over the slices, each within the box of the head.
+    """
+    found = [0.0]
+    for plane, box in zip(slices, head_boxes(head_mask([slices])), strict=True):
+        top, bottom, left, right = box
+        head = plane[top:bottom, left:right]
+        if head.size and head.min() < head.max():
+            sides, ends = (
+                np.corrcoef(head.ravel(), mirrored.ravel())[0, 1]
+                for mirrored in (head[:, ::-1], head[::-1])
+            )
+            found.append(float(sides - ends))
+    return sum(found) / max(1, len(found) - 1)
 
 
 @torch.inference_mode()
@@ -188,16 +213,23 @@ def fit_familiarity(
             rows.append(describe(generator, _chosen(slices), device))
             names.append(NAMES[channel])
             owners.append(owner)
-    descriptions, contrasts, of = np.stack(rows), np.array(names), np.array(owners)
-    means = {name: descriptions[contrasts == name].mean(axis=0) for name in set(names)}
-    spread = np.std(descriptions - np.stack([means[name] for name in names]), axis=0)
+    return _statistics(np.stack(rows), names, owners)
+
+
+def _statistics(
+    descriptions: Description, names: Sequence[str], owners: Sequence[int]
+) -> FamiliarityStatistics:
+    kinds, of = np.array([_kind(name) for name in names]), np.array(owners)
+    means = {kind: descriptions[kinds == kind].mean(axis=0) for kind in set(kinds)}
+    spread = np.std(descriptions - np.stack([means[kind] for kind in kinds]), axis=0)
     # Channels that hardly ever speak must not shout.
     spread = (spread + 0.2 * spread.mean() + np.finfo(np.float32).tiny).astype(np.float32)
-    nearest = [
-        _distances(row, descriptions[of != owner], spread).min()
-        for row, owner in zip(descriptions, owners, strict=True)
-    ]
-    limit = LIMIT_FACTOR * float(np.quantile(nearest, 0.95))
+    nearest = []
+    for row, kind, owner in zip(descriptions, kinds, owners, strict=True):
+        others = descriptions[(kinds == kind) & (of != owner)]
+        if len(others):
+            nearest.append(float(_distances(row, others, spread).min()))
+    limit = LIMIT_FACTOR * float(np.quantile(nearest, 0.95)) if nearest else np.inf
     return FamiliarityStatistics(tuple(names), descriptions, spread, limit)
 
 
@@ -231,5 +263,5 @@ def _halves(head: NDArray[np.bool_]) -> NDArray[np.float32]:
     return halves
 
 
-def _same(one: str, other: str) -> bool:
-    return _ALIKE.get(one, one) == _ALIKE.get(other, other)
+def _kind(name: str) -> str:
+    return _ALIKE.get(name, name)

@@ -10,6 +10,7 @@ from omnisyn.inference.familiarity import (
     FamiliarityStatistics,
     examine,
     fit_familiarity,
+    uprightness,
 )
 from omnisyn.models.backbone import ModelSettings
 from omnisyn.models.generator import Generator, build_generator
@@ -101,8 +102,25 @@ def test_a_head_upside_down_is_noticed(
 ) -> None:
     turned = np.ascontiguousarray(np.rot90(head(100, "T1"), 2, (1, 2)))
     found = seen(generator, statistics, turned, "T1")
-    assert found.nearer == "turned by 180° in its plane"
-    assert found.warning == "the T1 looks turned by 180° in its plane: check the image"
+    assert found.warning == "the T1 looks upside down in its plane: check the image"
+
+
+def test_a_head_on_its_side_is_noticed(
+    generator: Generator, statistics: FamiliarityStatistics
+) -> None:
+    assert uprightness(head(100, "T1")) > 0.1
+    for turns in (1, 3):
+        lying = np.ascontiguousarray(np.rot90(head(100, "T1"), turns, (1, 2)))
+        found = seen(generator, statistics, lying, "T1")
+        assert found.warning == "the T1 looks turned by 90° in its plane: check the image"
+
+
+def test_an_inverted_image_is_noticed(
+    generator: Generator, statistics: FamiliarityStatistics
+) -> None:
+    image = head(100, "T1")
+    found = seen(generator, statistics, (1 - image) * (image > 0), "T1")
+    assert found.warning is not None
 
 
 def test_noise_is_unlike_anything(generator: Generator, statistics: FamiliarityStatistics) -> None:
