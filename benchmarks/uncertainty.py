@@ -53,8 +53,8 @@ def rows(data: Path | None) -> list[Row]:
             made = synthesizer.synthesize_slices(sources, [target])[target]
             errors = np.abs(made - known[target])[head]
             kind = "one source" if len(names) == 1 else "several sources"
-            signs = {name: of(sources, target, made) for name, of in candidates.items()}
-            for name, values in {**signs, **_combined(signs, head)}.items():
+            for name, sign in candidates.items():
+                values = sign(sources, target, made)
                 found[kind][name].append(sparsify(errors, values[head]).relative_area)
     return [
         Row(
@@ -67,20 +67,6 @@ def rows(data: Path | None) -> list[Row]:
         for kind, by_name in found.items()
         for name, areas in sorted(by_name.items(), key=lambda item: float(np.mean(item[1])))
     ]
-
-
-def _combined(signs: dict[str, Slices], head: NDArray[np.bool_]) -> dict[str, Slices]:
-    """The gradient with half of others, each brought to a mean of one in the head."""
-    even = {name: values / (values[head].mean() + 1e-6) for name, values in signs.items()}
-    combinations = {
-        "gradient + (detour + turned) / 2": ("detour", "turned"),
-        "gradient + disagreement / 2": ("disagreement",),
-        "gradient + (detour + turned + disagreement) / 2": ("detour", "turned", "disagreement"),
-    }
-    return {
-        name: even["gradient"] + 0.5 * sum(even[other] for other in others)
-        for name, others in combinations.items()
-    }
 
 
 def _candidates(synthesizer: Synthesizer) -> dict[str, Candidate]:
@@ -140,6 +126,7 @@ def _candidates(synthesizer: Synthesizer) -> dict[str, Candidate]:
         "cycle": cycle,
         "dropout": lambda sources, target, made: _dropout(synthesizer, sources, target),
         "disagreement": by_name(uncertainty.disagreement),
+        "as synthesize has it": by_name(uncertainty.signs, synthesizer.contrasts),
     }
 
 

@@ -172,7 +172,7 @@ def synthesize_patient(
                     raise InputError(found.warning, where=patient.name, remedy=_STRICT_REMEDY)
                 remark(found.warning)
         made = model.synthesize_slices(scaled, targets, progress)
-        errors = model.expected_errors(scaled, made, progress) if request.uncertainty else {}
+        errors = model.expected_errors(scaled, made) if request.uncertainty else {}
         for name, slices in made.items():
             output = write_synthesis(
                 paths[name],

@@ -172,7 +172,7 @@ def _fit_errors(
     synthesizer: Synthesizer, patients: Sequence[SliceBatch], progress: Progress
 ) -> ErrorStatistics:
     """Each patient is synthesized in one direction from one source, and from several."""
-    samples: dict[bool, list[tuple[dict[str, NDArray[np.float32]], NDArray[np.float32]]]] = {
+    samples: dict[bool, list[tuple[NDArray[np.float32], NDArray[np.float32]]]] = {
         False: [],
         True: [],
     }
@@ -203,8 +203,8 @@ def _fit_errors(
 
 def _sample(
     synthesizer: Synthesizer, patient: SliceBatch, sources: Sequence[str], target: str
-) -> tuple[dict[str, NDArray[np.float32]], NDArray[np.float32]]:
-    """Signs and absolute errors of the voxels of the head in a few slices."""
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Sign and absolute error of the voxels of the head in a few slices."""
     chosen = evenly_thinned(range(len(patient)), _SLICES_FOR_ERRORS)
     images = patient.images[chosen].cpu().numpy()
     shown = {name: images[:, NAMES.index(name)] for name in sources}
@@ -212,16 +212,14 @@ def _sample(
     head = head_mask(list(shown.values()))
     found = signs(synthesizer.synthesize_slices, shown, made, synthesizer.contrasts)[target]
     errors = np.abs(made[target] - images[:, NAMES.index(target)])
-    return {sign: values[head] for sign, values in found.items()}, errors[head]
+    return found[head], errors[head]
 
 
 def _fitted(
-    samples: Sequence[tuple[dict[str, NDArray[np.float32]], NDArray[np.float32]]],
+    samples: Sequence[tuple[NDArray[np.float32], NDArray[np.float32]]],
 ) -> ErrorWeights:
-    signs_of_all = {
-        sign: np.concatenate([found[sign] for found, _ in samples]) for sign in samples[0][0]
-    }
-    return fit_error_weights(signs_of_all, np.concatenate([errors for _, errors in samples]))
+    found, errors = (np.concatenate(parts) for parts in zip(*samples, strict=True))
+    return fit_error_weights(found, errors)
 
 
 def _parsed(content: bytes, where: str) -> Calibration:

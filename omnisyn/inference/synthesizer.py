@@ -158,7 +158,6 @@ class Synthesizer:
         self,
         scaled: Mapping[str, NDArray[np.float32]],
         made: Mapping[str, NDArray[np.float32]],
-        progress: Progress = unwatched,
     ) -> dict[str, NDArray[np.float32]]:
         """By target, the expected absolute error of each voxel of what `synthesize_slices` made.
 
@@ -172,7 +171,6 @@ class Synthesizer:
             made,
             self.contrasts,
             calibration.errors,
-            progress,
         )
 
     @torch.inference_mode()

@@ -1,8 +1,9 @@
 """Where a synthesized volume is likely to be wrong: a map of its expected absolute error.
 
-The network says nothing about itself. Four signs are measured beside its output, each smoothed over
-its neighbourhood in the slice, and their weighted sum is the expected error. The weights are fitted
-once on patients whose truth is known (`fit_error_weights`). Of many signs that were tried these
+The network says nothing about itself. Signs are measured beside its output, each smoothed over its
+neighbourhood in the slice: edges of the output, and how far it lies from what the model makes in
+other ways. Their sum orders the voxels; a constant and a scale, fitted once on patients whose truth
+is known (`fit_error_weights`), make an expected error of it. Of many signs that were tried these
 ordered the errors on real heads best: `python -m benchmarks uncertainty` makes the table again.
 """
 
@@ -14,7 +15,6 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
-from omnisyn.listeners import Progress, unwatched
 from omnisyn.settings import Settings
 from omnisyn.volumes.normalize import head_mask
 
@@ -29,13 +29,10 @@ _SMOOTHING_PIXELS = 2.0
 
 
 class ErrorWeights(Settings):
-    """Expected error in the head = constant + the weighted sum of the signs."""
+    """Expected error in the head = constant + scale · sign."""
 
     constant: float = Field(ge=0)
-    gradient: float = Field(ge=0)
-    turned: float = Field(ge=0)
-    detour: float = Field(ge=0)
-    disagreement: float = Field(ge=0)
+    scale: float = Field(ge=0)
 
 
 class ErrorStatistics(Settings):
@@ -128,21 +125,22 @@ def signs(
     sources: Mapping[str, Slices],
     made: Mapping[str, Slices],
     contrasts: Sequence[str],
-    progress: Progress = unwatched,
-) -> dict[str, dict[str, Slices]]:
-    """By target, every sign of `ErrorWeights` by its name."""
-    measures: dict[str, Callable[[], Mapping[str, Slices]]] = {
-        "gradient": lambda: {name: gradient(slices) for name, slices in made.items()},
-        "turned": lambda: turned(synthesize, sources, made),
-        "detour": lambda: detour(synthesize, sources, made, contrasts),
-        "disagreement": lambda: disagreement(synthesize, sources, made),
+) -> dict[str, Slices]:
+    """By target, its gradient and half of what other ways of making it differ by.
+
+    The other ways are tilts and detours for one source, and for several each of them alone.
+    """
+    if len(sources) > 1:
+        others = [disagreement(synthesize, sources, made)]
+    else:
+        others = [
+            turned(synthesize, sources, made),
+            detour(synthesize, sources, made, contrasts),
+        ]
+    return {
+        name: gradient(slices) + sum(other[name] for other in others) / np.float32(2)
+        for name, slices in made.items()
     }
-    found: dict[str, dict[str, Slices]] = {name: {} for name in made}
-    for number, (sign, measure) in enumerate(measures.items(), start=1):
-        for name, values in measure().items():
-            found[name][sign] = values
-        progress(number, len(measures), "uncertainty")
-    return found
 
 
 def expected_errors(
@@ -151,7 +149,6 @@ def expected_errors(
     made: Mapping[str, Slices],
     contrasts: Sequence[str],
     statistics: ErrorStatistics,
-    progress: Progress = unwatched,
 ) -> dict[str, Slices]:
     """By target, the expected absolute error of each voxel, in the units of `made`; at most 1.
 
@@ -162,33 +159,22 @@ def expected_errors(
     """
     weights = statistics.one_source if len(sources) == 1 else statistics.several_sources
     head = head_mask(list(sources.values()))
-    found = signs(synthesize, sources, made, contrasts, progress)
-    return {name: weighted(of_target, head, weights) for name, of_target in found.items()}
+    found = signs(synthesize, sources, made, contrasts)
+    return {
+        name: np.minimum(weights.constant * head + weights.scale * sign, 1).astype(np.float32)
+        for name, sign in found.items()
+    }
 
 
-def weighted(
-    of_target: Mapping[str, Slices], head: NDArray[np.bool_], weights: ErrorWeights
-) -> Slices:
-    """The expected error from the signs of one target; all of one shape."""
-    total = np.float32(weights.constant) * head.astype(np.float32)
-    for sign, values in of_target.items():
-        total += np.float32(getattr(weights, sign)) * values
-    expected: Slices = np.minimum(total, np.float32(1))
-    return expected
-
-
-def fit_error_weights(
-    of_voxels: Mapping[str, NDArray[np.floating]], errors: NDArray[np.floating]
-) -> ErrorWeights:
-    """The weights with the least squared distance from the errors; none is negative.
+def fit_error_weights(sign: NDArray[np.floating], errors: NDArray[np.floating]) -> ErrorWeights:
+    """Constant and scale with the least squared distance from the errors; none is negative.
 
     Args:
-        of_voxels: each sign by name, (voxels,).
-        errors: absolute errors of the same voxels of heads, (voxels,).
+        sign: of voxels of heads, (voxels,).
+        errors: their absolute errors, (voxels,).
     """
     from scipy.optimize import nnls
 
-    columns = [np.ones(errors.size), *(values.astype(np.float64) for values in of_voxels.values())]
-    found, _ = nnls(np.stack(columns, axis=1), errors.astype(np.float64))
-    named = zip(("constant", *of_voxels), found, strict=True)
-    return ErrorWeights(**{name: round(float(weight), 5) for name, weight in named})
+    columns = np.stack([np.ones(sign.size), sign.astype(np.float64)], axis=1)
+    (constant, scale), _ = nnls(columns, errors.astype(np.float64))
+    return ErrorWeights(constant=round(float(constant), 5), scale=round(float(scale), 5))

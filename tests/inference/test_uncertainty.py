@@ -9,11 +9,6 @@ from omnisyn.inference.uncertainty import ErrorStatistics, ErrorWeights, Slices
 NAMES = ("T1", "T1c", "T2", "FLAIR")
 
 
-def weights(**given: float) -> ErrorWeights:
-    none = dict.fromkeys(("constant", "gradient", "turned", "detour", "disagreement"), 0.0)
-    return ErrorWeights(**{**none, **given})
-
-
 @pytest.fixture
 def head() -> Slices:
     """A disc of 0.5 in air, (2, 48, 48)."""
@@ -67,29 +62,25 @@ def test_several_sources_disagree_and_one_cannot(head: Slices) -> None:
     assert not alone.any()
 
 
-def test_the_map_is_the_weighted_sum_and_the_air_is_sure(head: Slices) -> None:
+def test_the_map_is_scaled_signs_and_the_air_is_sure(head: Slices) -> None:
     both = {"T1": head, "T1c": 0.6 * head}
     statistics = ErrorStatistics(
-        one_source=weights(constant=0.05),
-        several_sources=weights(constant=0.05, disagreement=2.0),
+        one_source=ErrorWeights(constant=0.05, scale=0),
+        several_sources=ErrorWeights(constant=0.05, scale=2),
     )
     made = echo(both, ["T2", "FLAIR"])
     found = uncertainty.expected_errors(echo, both, made, NAMES, statistics)
     assert set(found) == {"T2", "FLAIR"}
     assert found["T2"].dtype == np.float32
-    assert found["T2"][0, 24, 24] == pytest.approx(0.05 + 2 * 0.1, abs=1e-4)
+    assert found["T2"][0, 24, 24] == pytest.approx(0.05 + 2 * 0.1 / 2, abs=1e-3)
     assert found["T2"][0, 0, 0] == 0
     one = {"T1": head}
     found = uncertainty.expected_errors(echo, one, echo(one, ["T2"]), NAMES, statistics)
     assert found["T2"][0, 24, 24] == pytest.approx(0.05, abs=1e-4)
 
 
-def test_the_fit_finds_the_weights_and_none_is_negative() -> None:
-    draws = np.random.default_rng(0)
-    names = ("gradient", "turned", "detour", "disagreement")
-    signs = {name: draws.exponential(0.1, 4000).astype(np.float32) for name in names}
-    errors = 0.02 + 0.5 * signs["gradient"] + 0.3 * signs["detour"] - 0.2 * signs["turned"]
-    found = uncertainty.fit_error_weights(signs, errors)
-    assert found.turned == 0
-    assert found.gradient == pytest.approx(0.5, abs=0.03)
-    assert found.detour == pytest.approx(0.3, abs=0.03)
+def test_the_fit_finds_constant_and_scale_and_neither_is_negative() -> None:
+    sign = np.random.default_rng(0).exponential(0.1, 4000)
+    found = uncertainty.fit_error_weights(sign, 0.02 + 0.5 * sign)
+    assert (found.constant, found.scale) == pytest.approx((0.02, 0.5))
+    assert uncertainty.fit_error_weights(sign, 0.5 - 0.2 * sign).scale == 0
