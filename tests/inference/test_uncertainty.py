@@ -73,7 +73,7 @@ def test_the_map_is_scaled_signs_and_the_air_is_sure(head: Slices) -> None:
     assert set(found) == {"T2", "FLAIR"}
     assert found["T2"].dtype == np.float32
     assert found["T2"][0, 24, 24] == pytest.approx(0.05 + 2 * 0.1 / 2, abs=1e-3)
-    assert found["T2"][0, 0, 0] == 0
+    assert found["T2"][0, 0, 0] < 1e-6
     one = {"T1": head}
     found = uncertainty.expected_errors(echo, one, echo(one, ["T2"]), NAMES, statistics)
     assert found["T2"][0, 24, 24] == pytest.approx(0.05, abs=1e-4)
