@@ -1,11 +1,21 @@
 """`python -m benchmarks [NAME …]`: every table, or only those named.
 
-`real`, `real-curves` and `realism` take options of their own (see their `--help`).
+Those that measure quality instead of speed take options of their own (see their `--help`):
+`real`, `real-curves`, `realism`, `uncertainty` and `familiarity`.
 """
 
 import sys
 
-from benchmarks import files, help_time, realism, slices, synthesis, training
+from benchmarks import (
+    familiarity,
+    files,
+    help_time,
+    realism,
+    slices,
+    synthesis,
+    training,
+    uncertainty,
+)
 from benchmarks.machine import describe_machine
 from benchmarks.real import command as real
 from benchmarks.real import curves as real_curves
@@ -18,7 +28,13 @@ TABLES = {
     "synthesis": ("A volume, shipped weights", synthesis.rows),
     "training": ("Training steps, both recipes", training.rows),
 }
-COMMANDS = {"real": real.main, "real-curves": real_curves.main, "realism": realism.main}
+COMMANDS = {
+    "real": real.main,
+    "real-curves": real_curves.main,
+    "realism": realism.main,
+    "uncertainty": uncertainty.main,
+    "familiarity": familiarity.main,
+}
 
 
 def main() -> None:

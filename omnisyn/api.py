@@ -44,6 +44,7 @@ def synthesize(
     device: str = "auto",
     precision: str = "float32",
     preview: bool = False,
+    uncertainty: bool = False,
     truth: Mapping[str, str | Path] | None = None,
     match_source: bool = False,
     series: Sequence[str] = (),
@@ -68,6 +69,7 @@ def synthesize(
             default the shipped set.
         device: auto, cpu, cuda, cuda:N or mps; only auto may fall back.
         precision: float32, bfloat16 or float16.
+        uncertainty: write a map of the expected absolute error beside each volume.
         truth: real volumes by target name, for the preview only.
         match_source: values on the first source's scale instead of [0, 1].
         series: of the one DICOM folder that is given: number ("7", "7.2"), UID or description;
@@ -97,6 +99,7 @@ def synthesize(
         targets=tuple(targets),
         output=Path(output),
         preview=preview,
+        uncertainty=uncertainty,
         truth={name: Path(path) for name, path in (truth or {}).items()},
         match_source=match_source,
         series=tuple(series),
@@ -462,6 +465,72 @@ def push_model(
     return push_weights(
         weights, address, private=private, message=message, tag=tag, cache=cache_dir, note=note
     )
+
+
+def calibrate_model(
+    name: str | Path | None = None,
+    *,
+    data: str | Path | None = None,
+    patients: int = 26,
+    device: str = "auto",
+    overwrite: bool = False,
+    cache_dir: Path | None = None,
+    note: Note = unheard,
+    progress: Progress = unwatched,
+) -> Path:
+    """Measure how errors and familiarity show in a set of weights, and write it beside them.
+
+    Args:
+        name: name, path or `hf-hub:ORG/NAME`; by default the shipped set.
+        data: a data root, whose validation patients of role `train` are taken; by default the
+            simulator's own.
+        patients: how many of the simulator's; all of a data root's are taken.
+
+    Returns:
+        The file, `NAME.calibration.safetensors`.
+    """
+    from omnisyn import paths
+    from omnisyn.inference.calibration import calibrate, calibration_path, write_calibration
+    from omnisyn.inference.synthesizer import Synthesizer
+    from omnisyn.models.weights import find_weights
+    from omnisyn.simulate.cohort import load_cohort
+    from omnisyn.simulate.stream import SimulatedSlices
+    from omnisyn.studies.cache import CachedSlices
+    from omnisyn.studies.site import DataRoot
+    from omnisyn.studies.slices import SliceSource
+    from omnisyn.volumes.atomic import refuse_existing
+
+    path = calibration_path(find_weights(name, cache_dir))
+    refuse_existing(path, overwrite=overwrite)
+    synthesizer = Synthesizer.load(name, device, cache=cache_dir, note=note)
+    root = paths.data_root(None if data is None else Path(data))
+    source: SliceSource
+    # Only their validation patients are asked for, so that batches and windows do not matter.
+    if root is None:
+        note(f"no data root given: calibrating on {patients} SIMULATED patients")
+        source = SimulatedSlices(
+            load_cohort("hospitals"),
+            batch_size=1,
+            crop=synthesizer.generator.stride,
+            seed=0,
+            validation_patients=patients,
+        )
+    else:
+        source = CachedSlices(
+            DataRoot(root).select("train"),
+            batch_size=1,
+            crop=synthesizer.generator.stride,
+            seed=0,
+        )
+    measured = calibrate(
+        synthesizer,
+        source.validation(),
+        source.name,
+        simulated=source.simulated,
+        progress=progress,
+    )
+    write_calibration(path, measured, overwrite=overwrite)
+    return path
 
 
 def doctor(cache_dir: Path | None = None) -> dict[str, dict[str, str]]:

@@ -129,7 +129,10 @@ def test_no_page_is_of_a_command_that_is_gone() -> None:
 @pytest.mark.parametrize(("page", "arguments"), COMMANDS, ids=lambda part: str(part)[:60])
 def test_every_command_line_is_accepted(page: str, arguments: tuple[str, ...]) -> None:
     context = parse(arguments)
-    assert context.command.name in (*VERBS, "list", "show", "verify", "pull", "push")
+    assert context.command.name in (
+        *VERBS,
+        *("list", "show", "verify", "pull", "push", "calibrate"),
+    )
     recipe = context.params.get("recipe")
     if recipe is not None:
         assert str(recipe).endswith(".toml") or (RECIPES / f"{recipe}.toml").is_file()

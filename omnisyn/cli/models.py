@@ -10,6 +10,8 @@ import typer
 from omnisyn import api
 from omnisyn.cli.options import (
     Cache,
+    Data,
+    Device,
     Json,
     Overwrite,
     Quiet,
@@ -171,3 +173,38 @@ def push(
         return
     console.result(f"commit: {pushed.commit}")
     console.result(f"use: --weights {pushed.address}")
+
+
+@app.command()
+def calibrate(
+    ctx: typer.Context,
+    name: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="[NAME|PATH|hf-hub:ORG/NAME]", help="Which weights.  [default: small]"
+        ),
+    ] = None,
+    data: Data = None,
+    patients: Annotated[
+        int, typer.Option("--patients", min=2, help="How many simulated patients.")
+    ] = 26,
+    device: Device = "auto",
+    overwrite: Overwrite = False,
+    cache_dir: Cache = None,
+    quiet: Quiet = False,
+    verbose: Verbose = 0,
+) -> None:
+    """Measure what `synthesize` needs to say how sure it is; written beside the weights."""
+    console = console_of(ctx, quiet, verbose)
+    with console.progress() as progress:
+        path = api.calibrate_model(
+            name,
+            data=data,
+            patients=patients,
+            device=device,
+            overwrite=overwrite,
+            cache_dir=cache_dir,
+            note=console.note,
+            progress=progress,
+        )
+    console.result(str(path))

@@ -71,6 +71,10 @@ def synthesize(
     preview: Annotated[
         bool, typer.Option("--preview", help="Write a picture beside each volume.")
     ] = False,
+    uncertainty: Annotated[
+        bool,
+        typer.Option("--uncertainty", help="Write a map of the expected error beside each volume."),
+    ] = False,
     truth: Annotated[
         list[str] | None,
         typer.Option(
@@ -143,6 +147,7 @@ def synthesize(
             device=device,
             precision=precision,
             preview=preview,
+            uncertainty=uncertainty,
             truth=dict(_truth(item) for item in truth or ()),
             match_source=match_source,
             series=series or (),

@@ -31,6 +31,8 @@ from omnisyn.volumes.write import sidecar_path
 
 _SUFFIXES = (".nii.gz", ".nii")
 _SYNTHETIC = "desc-synth"
+_UNCERTAINTY = "uncertainty"
+"""Suffix of a map that says how sure a prediction is, and is none."""
 
 
 class PredictionFolder:
@@ -155,7 +157,8 @@ def direction_of(path: Path) -> Direction | None:
     sources, divider, target = stem.rpartition("_to_")
     if divider:
         return _named(sources.split("+"), target)
-    if _SYNTHETIC not in stem.split("_"):
+    words = stem.split("_")
+    if _SYNTHETIC not in words or words[-1] == _UNCERTAINTY:
         return None
     told = read_sidecar(path)
     made = _target_of(told, stem)

@@ -32,6 +32,8 @@ from omnisyn.paths import name_of
 from omnisyn.volumes.atomic import output_folder
 from omnisyn.volumes.read import is_dicom_file, is_dicom_folder
 
+_STRICT_REMEDY = "look at the image; without --strict this is a warning"
+
 
 def check_request(items: Sequence[str | Path], request: Request) -> list[PatientSources]:
     """Everything that can be refused before a model is loaded.
@@ -148,8 +150,10 @@ def synthesize_patient(
         targets = tuple(paths)
         if not targets:
             return []
-    for path in paths.values():
-        refuse_unfit_output(path, patient, request)
+    if request.uncertainty:
+        synthesizer.calibrated()
+    for name, path in paths.items():
+        refuse_unfit_output(path, name, patient, request)
     remarks = list(patient.warnings)
 
     def remark(sentence: str) -> None:
@@ -159,7 +163,16 @@ def synthesize_patient(
     outputs = []
     # Made before the work, so that a folder that cannot be made is known at once.
     with output_folder(request.output / patient.folder), described_folder(request):
-        made = synthesizer.telling(remark).synthesize(patient.sources, targets, progress)
+        model = synthesizer.telling(remark)
+        scaled = model.scaled(patient.sources)
+        familiarity = model.familiarity(scaled)
+        for found in familiarity.values():
+            if found.warning is not None:
+                if request.reading.strict:
+                    raise InputError(found.warning, where=patient.name, remedy=_STRICT_REMEDY)
+                remark(found.warning)
+        made = model.synthesize_slices(scaled, targets, progress)
+        errors = model.expected_errors(scaled, made) if request.uncertainty else {}
         for name, slices in made.items():
             output = write_synthesis(
                 paths[name],
@@ -168,6 +181,8 @@ def synthesize_patient(
                 patient,
                 request,
                 synthesizer.identity,
+                expected_error=errors.get(name),
+                familiarity=familiarity,
                 warnings=remarks,
                 note=note,
             )

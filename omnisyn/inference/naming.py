@@ -1,12 +1,15 @@
 """Names of synthesized volumes, as BIDS derivatives.
 
 The source's entities stay, its contrast goes, then come the target's entities, `desc-synth` and
-the target's suffix: `sub-01_T1w.nii.gz` → `sub-01_desc-synth_T2w.nii.gz`.
+the target's suffix: `sub-01_T1w.nii.gz` → `sub-01_desc-synth_T2w.nii.gz`. The map of the expected
+error of that volume is `sub-01_mod-T2w_desc-synth_uncertainty.nii.gz`: the contrast moves into the
+entity that BIDS has for what an image is *about*.
 """
 
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 
 from omnisyn.contrasts import Contrast, is_contrast
 from omnisyn.studies.subjects import stem
@@ -59,6 +62,15 @@ def synthetic_stem(source_name: str, target: Contrast) -> str:
         source_name: basename of the first source (a file, or a DICOM folder).
         target: the contrast that was made.
     """
+    return _derived(source_name, dict(target.entities), target.suffix)
+
+
+def uncertainty_stem(source_name: str, target: Contrast) -> str:
+    """The same for the map of that output's expected error."""
+    return _derived(source_name, {**dict(target.entities), "mod": target.suffix}, "uncertainty")
+
+
+def _derived(source_name: str, told: Mapping[str, str], suffix: str) -> str:
     words = [word for word in without_contrast(source_name).split("_") if word]
     others, entities = [], {}
     for word in words:
@@ -67,7 +79,7 @@ def synthetic_stem(source_name: str, target: Contrast) -> str:
             entities[match[1]] = match[2]
         else:
             others.append(word)
-    entities.update(target.entities)
+    entities.update(told)
     entities["desc"] = "synth"
     ordered = [f"{key}-{entities[key]}" for key in _ENTITY_ORDER if key in entities]
     if "sub" in entities:
@@ -75,4 +87,4 @@ def synthetic_stem(source_name: str, target: Contrast) -> str:
         ordered[-1:-1] = others
     else:
         ordered[:0] = others
-    return "_".join([*ordered, target.suffix])
+    return "_".join([*ordered, suffix])

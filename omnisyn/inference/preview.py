@@ -9,17 +9,19 @@ from dataclasses import dataclass
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.colors import LinearSegmentedColormap
+from matplotlib.colors import Colormap, LinearSegmentedColormap
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from omnisyn.volumes.normalize import MINIMUM_HEAD_FRACTION, head_fraction, head_mask
 
 _DIFFERENCE_LIMIT = 0.5
+_ERROR_LIMIT = 0.3
 _COLUMN_INCHES = 2.4
 _LARGEST_ASPECT = 4.0
 _DOTS_PER_INCH = 110
 _SYNTHETIC_COLOUR = "#ffb000"
+_WARNING_COLOUR = "#ff5030"
 # Black in the middle, so that a difference of zero looks like the background of its neighbours.
 _DIFFERENCE_COLOURS = LinearSegmentedColormap.from_list(
     "difference", ["#9fd0ff", "#1f6fff", "black", "#ff4a1f", "#ffc09f"]
@@ -33,11 +35,15 @@ class Panel:
     Attributes:
         title: what stands above it.
         slices: (slices, rows, columns); in [0, 1], or in [-1, 1] for a difference.
-        signed: whether to draw it as a difference (blue below zero, red above).
+        limit: the value that gets the last colour.
+        colours: matplotlib's name of a colour map, or one.
+        signed: whether the first colour stands for -limit, and not for zero.
     """
 
     title: str
     slices: NDArray[np.float32]
+    limit: float = 1.0
+    colours: str | Colormap = "gray"
     signed: bool = False
 
 
@@ -47,6 +53,8 @@ def preview_png(
     synthetic: NDArray[np.float32],
     *,
     truth: NDArray[np.float32] | None,
+    expected_error: NDArray[np.float32] | None = None,
+    unfamiliar: bool = False,
     slice_spacing: tuple[float, float, float],
     simulated: bool,
     model: str,
@@ -59,6 +67,8 @@ def preview_png(
         target: name of the synthesized contrast.
         synthetic: the synthesized volume, same shape, in [0, 1].
         truth: the scaled real volume, same shape, where there is one.
+        expected_error: the map of the synthetic volume's expected error, same shape.
+        unfamiliar: whether a source is unlike the training data; the picture says so.
         slice_spacing: mm between slices, rows and columns.
         simulated: whether the patient is simulated; the picture says so.
         model: name of the weights, for the caption.
@@ -69,10 +79,20 @@ def preview_png(
     """
     panels = [Panel(name, slices) for name, slices in sources.items()]
     panels.append(Panel(f"{target} SYNTHETIC", synthetic))
+    if expected_error is not None:
+        panels.append(
+            Panel(f"expected error (to {_ERROR_LIMIT})", expected_error, _ERROR_LIMIT, "inferno")
+        )
     if truth is not None:
         panels.append(Panel(f"{target} acquired" if not simulated else f"{target} truth", truth))
         panels.append(
-            Panel(f"synthetic − truth (±{_DIFFERENCE_LIMIT})", synthetic - truth, signed=True)
+            Panel(
+                f"synthetic − truth (±{_DIFFERENCE_LIMIT})",
+                synthetic - truth,
+                _DIFFERENCE_LIMIT,
+                _DIFFERENCE_COLOURS,
+                signed=True,
+            )
         )
     chosen = evenly_in_head(list(sources.values()), rows)
     _, row_spacing, column_spacing = slice_spacing
@@ -106,12 +126,11 @@ def preview_png(
         for column, panel in enumerate(panels):
             axes = grid[row, column]
             axes.set_axis_off()
-            limit = _DIFFERENCE_LIMIT if panel.signed else 1.0
             axes.imshow(
                 panel.slices[index],
-                cmap=_DIFFERENCE_COLOURS if panel.signed else "gray",
-                vmin=-limit if panel.signed else 0.0,
-                vmax=limit,
+                cmap=panel.colours,
+                vmin=-panel.limit if panel.signed else 0.0,
+                vmax=panel.limit,
                 aspect=row_spacing / column_spacing,
                 interpolation="nearest",
             )
@@ -137,8 +156,9 @@ def preview_png(
     figure.text(
         0.5,
         0.3 * bottom,
-        f"{patient}{target} is SYNTHETIC (omnisyn, weights {model}). Research only.",
-        color=_SYNTHETIC_COLOUR,
+        ("UNLIKE THE TRAINING DATA, see the sidecar. " if unfamiliar else "")
+        + f"{patient}{target} is SYNTHETIC (omnisyn, weights {model}). Research only.",
+        color=_WARNING_COLOUR if unfamiliar else _SYNTHETIC_COLOUR,
         fontsize=7,
         ha="center",
         va="bottom",

@@ -24,6 +24,7 @@ class Request:
         targets: contrast names or `all`.
         output: folder for the results.
         preview: write a picture beside each volume.
+        uncertainty: write a map of the expected error beside each volume.
         truth: real volumes by target name, for the preview only.
         match_source: scale the values to the first source's range.
         overwrite: replace what exists.
@@ -40,6 +41,7 @@ class Request:
     targets: tuple[str, ...]
     output: Path
     preview: bool = False
+    uncertainty: bool = False
     truth: Mapping[str, Path] | None = None
     match_source: bool = False
     overwrite: bool = False
@@ -133,6 +135,7 @@ class Output:
         target: name of the contrast it shows.
         volume: the .nii.gz file or the folder of the DICOM series; its sidecar is beside it.
         preview: the picture, where one was wanted.
+        uncertainty: the map of the expected error, where one was wanted.
     """
 
     patient: str
@@ -140,3 +143,4 @@ class Output:
     target: str
     volume: Path
     preview: Path | None
+    uncertainty: Path | None = None

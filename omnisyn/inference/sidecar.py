@@ -49,6 +49,7 @@ def synthesis_sidecar(
     model: ModelIdentity,
     *,
     values: str,
+    familiarity: Mapping[str, Any],
     arguments: Mapping[str, Any],
     warnings: Sequence[str],
     simulated: bool,
@@ -59,6 +60,7 @@ def synthesis_sidecar(
         sources: volumes by contrast name, in the order they were given.
         geometry: the grid of the output.
         values: one sentence on what the voxel values mean.
+        familiarity: by source, how much it is like what the model was trained on.
         arguments: the request, with basenames in the place of paths.
         warnings: what was odd about the sources or was done to them.
         simulated: whether any source is a simulated patient.
@@ -81,6 +83,7 @@ def synthesis_sidecar(
         "Versions": versions(),
         "Arguments": dict(arguments),
         "Values": values,
+        "Familiarity": dict(familiarity),
         "Geometry": {
             "Shape": [int(extent) for extent in geometry.shape],
             "SpacingMillimetres": [float(extent) for extent in geometry.spacing],
@@ -89,6 +92,22 @@ def synthesis_sidecar(
         },
         "Warnings": list(warnings),
         "Time": datetime.now(UTC).isoformat(timespec="seconds"),
+    }
+
+
+def uncertainty_sidecar(synthesis: Mapping[str, Any], volume: str) -> dict[str, Any]:
+    """The sidecar of the map that belongs to a synthesized volume.
+
+    Args:
+        synthesis: that volume's sidecar.
+        volume: its basename.
+    """
+    return {
+        **synthesis,
+        "Description": f"Expected absolute error of {volume}, by omnisyn",
+        "UncertaintyOf": volume,
+        "Values": "expected absolute error, in the units of that volume. It tells where errors "
+        "are likely; on scans unlike the training data they are larger than it says",
     }
 
 

@@ -12,9 +12,12 @@ from numpy.typing import NDArray
 
 from omnisyn.contrasts import NAMES, contrast
 from omnisyn.errors import ModelError, ResourceError, UsageError
+from omnisyn.inference.calibration import Calibration, read_calibration
+from omnisyn.inference.familiarity import Familiarity, examine
 from omnisyn.inference.regrid import onto_first_grid
 from omnisyn.inference.request import source_and_target
 from omnisyn.inference.sidecar import ModelIdentity
+from omnisyn.inference.uncertainty import expected_errors
 from omnisyn.listeners import Note, Progress, unheard, unwatched
 from omnisyn.models.device import choose_device, choose_precision
 from omnisyn.models.generator import Generator
@@ -37,6 +40,7 @@ class Synthesizer:
         identity: name and hash of the weights, device and precision.
         device: where it runs.
         dtype: the number type it computes in.
+        calibration: what was measured about the weights; None where nothing was.
         note: hears what a user should know (a fallback, a halved batch).
     """
 
@@ -45,6 +49,7 @@ class Synthesizer:
     identity: ModelIdentity
     device: torch.device
     dtype: torch.dtype = torch.float32
+    calibration: Calibration | None = None
     note: Note = unheard
 
     @classmethod
@@ -74,6 +79,7 @@ class Synthesizer:
             identity=ModelIdentity(loaded.card.name, loaded.sha256, str(chosen), precision),
             device=chosen,
             dtype=dtype,
+            calibration=read_calibration(weights, loaded.sha256, cache, note),
             note=note,
         )
 
@@ -120,14 +126,52 @@ class Synthesizer:
             UsageError: as in `targets`.
             ResourceError: out of memory.
         """
+        return self.synthesize_slices(self.scaled(sources), targets, progress)
+
+    def scaled(self, sources: Mapping[str, Volume]) -> dict[str, NDArray[np.float32]]:
+        """What the network sees of a patient: (slices, rows, columns) in [0, 1] by contrast name.
+
+        All lie on the model grid of the first. Raises InputError as `synthesize`.
+        """
         regridded = onto_first_grid(sources)
         for sentence in regridded.notes:
             self.note(sentence)
-        scaled = {
+        return {
             name: volume.geometry.to_slices(scale(volume.voxels, volume.provenance.name))
             for name, volume in regridded.volumes.items()
         }
-        return self.synthesize_slices(scaled, targets, progress)
+
+    def familiarity(self, scaled: Mapping[str, NDArray[np.float32]]) -> dict[str, Familiarity]:
+        """By source, how much it is like what the weights were trained on.
+
+        Empty for weights that were not calibrated.
+        """
+        if self.calibration is None:
+            return {}
+        statistics = self.calibration.familiarity
+        return {
+            name: examine(self.generator, slices, name, statistics, self.device)
+            for name, slices in scaled.items()
+        }
+
+    def expected_errors(
+        self,
+        scaled: Mapping[str, NDArray[np.float32]],
+        made: Mapping[str, NDArray[np.float32]],
+    ) -> dict[str, NDArray[np.float32]]:
+        """By target, the expected absolute error of each voxel of what `synthesize_slices` made.
+
+        Raises:
+            ModelError: the weights were not calibrated.
+        """
+        calibration = self.calibrated()
+        return expected_errors(
+            self.synthesize_slices,
+            scaled,
+            made,
+            self.contrasts,
+            calibration.errors,
+        )
 
     @torch.inference_mode()
     def synthesize_slices(
@@ -194,6 +238,20 @@ class Synthesizer:
                 output = self.generator.decode(features, condition)[:, 0]
                 decoded[name] = output.float().clamp(0, 1).cpu().numpy()
         return decoded
+
+    def calibrated(self) -> Calibration:
+        """What was measured about the weights.
+
+        Raises:
+            ModelError: nothing was.
+        """
+        if self.calibration is None:
+            raise ModelError(
+                "the weights were not calibrated, so that nothing is known about their errors",
+                where=self.identity.name,
+                remedy="omnisyn models calibrate WEIGHTS, or leave --uncertainty out",
+            )
+        return self.calibration
 
     def telling(self, note: Note) -> Synthesizer:
         """The same model, with another listener for its notes."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -12,11 +12,17 @@ from numpy.typing import NDArray
 
 from omnisyn.contrasts import contrast
 from omnisyn.errors import InputError, OmnisynError
-from omnisyn.inference.naming import synthetic_stem
+from omnisyn.inference.familiarity import Familiarity
+from omnisyn.inference.naming import synthetic_stem, uncertainty_stem
 from omnisyn.inference.preview import preview_png
 from omnisyn.inference.regrid import onto_first_grid
 from omnisyn.inference.request import LoadedPatient, Output, Request
-from omnisyn.inference.sidecar import ModelIdentity, dataset_description, synthesis_sidecar
+from omnisyn.inference.sidecar import (
+    ModelIdentity,
+    dataset_description,
+    synthesis_sidecar,
+    uncertainty_sidecar,
+)
 from omnisyn.listeners import Note
 from omnisyn.volumes.atomic import (
     json_bytes,
@@ -40,13 +46,24 @@ def volume_path(patient: LoadedPatient, request: Request, target: str) -> Path:
     return request.output / patient.folder / f"{stem}{suffix}"
 
 
-def refuse_unfit_output(path: Path, patient: LoadedPatient, request: Request) -> None:
+def uncertainty_path(patient: LoadedPatient, request: Request, target: str) -> Path:
+    """Where the map of a target's expected error is written: NIfTI in any case."""
+    stem = uncertainty_stem(patient.reference.provenance.name, contrast(target))
+    return request.output / patient.folder / f"{stem}.nii.gz"
+
+
+def refuse_unfit_output(path: Path, target: str, patient: LoadedPatient, request: Request) -> None:
     """Refuse an output that exists, or that would replace what it is made from.
 
     Raises:
         InputError: see above.
     """
-    beside = (sidecar_path(path), *([_picture_path(path)] if request.preview else ()))
+    beside = [sidecar_path(path)]
+    if request.preview:
+        beside.append(_picture_path(path))
+    if request.uncertainty:
+        uncertain = uncertainty_path(patient, request, target)
+        beside += [uncertain, sidecar_path(uncertain)]
     for output in filter(os.path.exists, (path, *beside)):
         if any(os.path.samefile(output, source) for source in patient.files if source.exists()):
             raise InputError(
@@ -57,7 +74,7 @@ def refuse_unfit_output(path: Path, patient: LoadedPatient, request: Request) ->
     if request.format == "dicom":
         refuse_existing_folder(path, overwrite=request.overwrite)
     else:
-        beside = (path, *beside)
+        beside.insert(0, path)
     for file in beside:
         refuse_existing(file, overwrite=request.overwrite)
 
@@ -70,13 +87,17 @@ def write_synthesis(
     request: Request,
     model: ModelIdentity,
     *,
+    expected_error: NDArray[np.float32] | None = None,
+    familiarity: Mapping[str, Familiarity],
     warnings: Sequence[str],
     note: Note,
 ) -> Output:
-    """Write one synthesized volume with its picture and sidecar: all of them, or none.
+    """Write one synthesized volume with its map, picture and sidecars: all of them, or none.
 
     Args:
         slices: (slices, rows, columns) in [0, 1] on the reference's model grid.
+        expected_error: the same shape and scale, where a map is wanted.
+        familiarity: by source, how much it is like what the model was trained on.
         warnings: what the sidecar says was odd.
 
     Raises:
@@ -100,13 +121,27 @@ def write_synthesis(
         model,
         values=values,
         arguments=request.arguments,
+        familiarity={name: found.told() for name, found in familiarity.items()},
         warnings=warnings,
         simulated=patient.simulated,
     )
+    odd = any(found.warning for found in familiarity.values())
     picture = _picture_path(path) if request.preview else None
+    uncertain = uncertainty_path(patient, request, target) if request.uncertainty else None
     with staged(overwrite=request.overwrite) as staging:
         if picture is not None:
-            staging.file(picture).write(_preview(target, slices, patient, model, note))
+            staging.file(picture).write(
+                _preview(target, slices, expected_error, patient, model, note, odd=odd)
+            )
+        if expected_error is not None and uncertain is not None:
+            stage_volume(
+                staging,
+                uncertain,
+                reference.geometry.from_slices(expected_error) * np.float32(gain),
+                reference.geometry,
+                sidecar=uncertainty_sidecar(sidecar, path.name),
+                like=reference,
+            )
         if request.format == "dicom":
             folder = staging.folder(path)
             digest = _write_series(folder, voxels, gain, target, patient, request, model)
@@ -115,7 +150,7 @@ def write_synthesis(
             side_file.write(json_bytes({**sidecar, "VolumeSHA256": digest}))
         else:
             stage_volume(staging, path, voxels, reference.geometry, sidecar=sidecar, like=reference)
-    return Output(patient.name, tuple(patient.sources), target, path, picture)
+    return Output(patient.name, tuple(patient.sources), target, path, picture, uncertain)
 
 
 def already_made(
@@ -137,6 +172,8 @@ def already_made(
             return False
     sidecar = finished(path, digest)
     if sidecar is None:
+        return False
+    if request.uncertainty and finished(uncertainty_path(patient, request, target)) is None:
         return False
     asked, told = request.arguments, sidecar.get("Arguments")
     model = sidecar.get("Model")
@@ -203,9 +240,12 @@ def _picture_path(path: Path) -> Path:
 def _preview(
     target: str,
     synthetic: NDArray[np.float32],
+    expected_error: NDArray[np.float32] | None,
     patient: LoadedPatient,
     model: ModelIdentity,
     note: Note,
+    *,
+    odd: bool,
 ) -> bytes:
     """The picture of one target; sources and truth on the reference's grid."""
     shown: dict[str, Volume] = dict(patient.sources)
@@ -223,6 +263,8 @@ def _preview(
         target,
         synthetic,
         truth=scaled.get("truth"),
+        expected_error=expected_error,
+        unfamiliar=odd,
         slice_spacing=patient.reference.geometry.slice_spacing,
         simulated=patient.simulated,
         model=model.name,

@@ -1,6 +1,7 @@
 """The other commands from the outside: what they print, and how they refuse."""
 
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
@@ -11,7 +12,10 @@ import omnisyn.training.align
 import omnisyn.training.finetune
 import omnisyn.training.pretrain
 from omnisyn.cli import main
+from omnisyn.inference.synthesizer import Synthesizer
+from omnisyn.studies.slices import SliceBatch
 from omnisyn.training.run import RunOptions
+from tests.inference.ellipses import ellipses
 
 Scan = Callable[..., Path]
 Streams = pytest.CaptureFixture[str]
@@ -106,6 +110,36 @@ def test_models_verify_says_so_when_nothing_ships(
     monkeypatch.setattr("omnisyn.api.verify_models", lambda *_: [])
     assert main(["models", "verify"]) == 0
     assert "ships no weights" in capsys.readouterr().err
+
+
+def test_weights_are_calibrated_once_and_then_say_how_sure_they_are(
+    weights: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Streams
+) -> None:
+    copy = tmp_path / weights.name
+    for path in (weights, weights.with_suffix(".json")):
+        shutil.copy(path, tmp_path)
+
+    class Ellipses:
+        name, simulated = "ellipses", True
+
+        def __init__(self, *_: object, validation_patients: int, **__: object) -> None:
+            self.count = validation_patients
+
+        def validation(self) -> list[SliceBatch]:
+            return ellipses(self.count)
+
+    monkeypatch.delenv("OMNISYN_DATA", raising=False)
+    monkeypatch.setattr("omnisyn.simulate.stream.SimulatedSlices", Ellipses)
+    arguments = ["models", "calibrate", str(copy), "--patients", "3", "--device", "cpu"]
+    assert main(arguments) == 0
+    written = Path(capsys.readouterr().out.strip())
+    assert written == tmp_path / "tiny.calibration.safetensors"
+    calibration = Synthesizer.load(copy, "cpu").calibration
+    assert calibration is not None
+    assert (calibration.measured_on, calibration.patients) == ("ellipses", 3)
+    assert main(arguments) == 3
+    assert "the output exists already" in capsys.readouterr().err
+    assert main([*arguments, "--overwrite"]) == 0
 
 
 def test_models_verify_exits_with_4_on_damage(

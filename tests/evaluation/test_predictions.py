@@ -42,6 +42,8 @@ def models(scores):
         ("T1_to_T1.nii.gz", None),
         ("T1.nii.gz", None),
         ("T1_to_T2.json", None),
+        # The map that says how sure a prediction is.
+        ("case7_mod-T2w_desc-synth_uncertainty.nii.gz", None),
     ],
 )
 def test_direction_is_told_by_the_name(tmp_path, name, direction):

@@ -1,7 +1,7 @@
 import pytest
 
 from omnisyn.contrasts import contrast
-from omnisyn.inference.naming import stem, synthetic_stem, without_contrast
+from omnisyn.inference.naming import stem, synthetic_stem, uncertainty_stem, without_contrast
 
 
 @pytest.mark.parametrize(
@@ -33,6 +33,21 @@ from omnisyn.inference.naming import stem, synthetic_stem, without_contrast
 )
 def test_names_follow_the_convention(source: str, target: str, expected: str) -> None:
     assert synthetic_stem(source, contrast(target)) == expected
+
+
+@pytest.mark.parametrize(
+    ("source", "target", "expected"),
+    [
+        ("sub-01_T1w.nii.gz", "T2", "sub-01_mod-T2w_desc-synth_uncertainty"),
+        ("sub-01_T2w.nii.gz", "T1c", "sub-01_ce-gadolinium_mod-T1w_desc-synth_uncertainty"),
+        ("case7_T1.nii.gz", "FLAIR", "case7_mod-FLAIR_desc-synth_uncertainty"),
+        ("T1.nii.gz", "T2", "mod-T2w_desc-synth_uncertainty"),
+    ],
+)
+def test_a_map_of_uncertainty_names_what_it_is_about(
+    source: str, target: str, expected: str
+) -> None:
+    assert uncertainty_stem(source, contrast(target)) == expected
 
 
 def test_a_stem_loses_only_image_suffixes() -> None:

@@ -38,6 +38,17 @@ def test_the_truth_adds_two_columns(slices: np.ndarray) -> None:
     assert with_truth.shape[0] == without.shape[0]
 
 
+def test_the_expected_error_adds_a_column(slices: np.ndarray) -> None:
+    without, with_map = picture(draw(slices)), picture(draw(slices, expected_error=0.2 * slices))
+    assert with_map.shape[1] == pytest.approx(1.5 * without.shape[1], abs=2)
+
+
+def test_it_says_that_a_source_is_unfamiliar(slices: np.ndarray) -> None:
+    foot = picture(draw(slices, unfamiliar=True))[-20:]
+    # Red, not the yellow of every synthetic image.
+    assert foot[..., 0].max() > 2 * foot[foot[..., 0] > 0.8][:, 1].max()
+
+
 def test_the_patients_right_is_on_the_left_of_the_picture(slices: np.ndarray) -> None:
     pixels = picture(draw(slices)).mean(axis=2)
     height, width = pixels.shape

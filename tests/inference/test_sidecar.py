@@ -28,6 +28,7 @@ def test_a_sidecar_says_everything_the_convention_lists() -> None:
         GRID,
         ModelIdentity("small", "cd" * 32, "cuda:0", "bfloat16"),
         values="the model's scale",
+        familiarity={"T1": {"Score": 0.5, "LooksLike": "T1", "Warning": None}},
         arguments={"Targets": ["T1c"]},
         warnings=["odd"],
         simulated=True,
@@ -47,6 +48,7 @@ def test_a_sidecar_says_everything_the_convention_lists() -> None:
         "Arguments": {"Targets": ["T1c"]},
         "Warnings": ["odd"],
         "Values": "the model's scale",
+        "Familiarity": {"T1": {"Score": 0.5, "LooksLike": "T1", "Warning": None}},
     }
     assert {key: sidecar[key] for key in expected} == expected
     assert "Research only" in sidecar["IntendedUse"]

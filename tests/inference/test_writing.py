@@ -1,17 +1,20 @@
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import nibabel
 import numpy as np
 import pytest
 
-from omnisyn.errors import InputError
+from omnisyn.errors import InputError, ModelError
+from omnisyn.inference.calibration import calibrate
 from omnisyn.inference.patients import without_folders
 from omnisyn.inference.synthesizer import Synthesizer
 from omnisyn.volumes.normalize import scale_divisor
 from omnisyn.volumes.options import ReadOptions
 from tests.inference.calls import run
+from tests.inference.ellipses import ellipses
 
 Scan = Callable[..., Path]
 
@@ -153,3 +156,91 @@ def test_a_namesake_of_the_source_elsewhere_may_be_replaced(
     (output,) = run(echo, [source], output=tmp_path / "out", overwrite=True)
 
     assert output.volume.is_file()
+
+
+@pytest.fixture
+def calibrated(tiny_weights: Path) -> Synthesizer:
+    synthesizer = Synthesizer.load(tiny_weights, "cpu")
+    measured = calibrate(synthesizer, ellipses(3), "ellipses", simulated=True)
+    familiarity = replace(measured.familiarity, limit=1e9)
+    return replace(synthesizer, calibration=replace(measured, familiarity=familiarity))
+
+
+def test_a_map_of_the_expected_error_lies_beside_the_volume(
+    calibrated: Synthesizer, scan: Scan, tmp_path: Path
+) -> None:
+    sources, out = [scan("case7_T1.nii.gz")], tmp_path / "out"
+    (output,) = run(calibrated, sources, output=out, uncertainty=True, preview=True)
+    assert output.uncertainty == out / "case7_mod-T2w_desc-synth_uncertainty.nii.gz"
+    made, sure = nibabel.load(output.volume), nibabel.load(output.uncertainty)
+    np.testing.assert_array_equal(sure.affine, made.affine)
+    values = sure.get_fdata(dtype=np.float32)
+    assert values.shape == made.shape
+    assert sure.get_data_dtype() == np.float32
+    assert 0 <= values.min() < values.max() <= 1
+    told = json.loads(
+        output.uncertainty.with_name("case7_mod-T2w_desc-synth_uncertainty.json").read_text()
+    )
+    assert told["UncertaintyOf"] == output.volume.name
+    assert told["Synthetic"] is True
+    assert "expected absolute error" in told["Values"]
+
+    # In the units of the volume, whatever they are.
+    (other,) = run(
+        calibrated, sources, output=tmp_path / "matched", uncertainty=True, match_source=True
+    )
+    matched = nibabel.load(other.uncertainty).get_fdata(dtype=np.float32)
+    gain = scale_divisor(nibabel.load(sources[0]).get_fdata(dtype=np.float32))
+    np.testing.assert_allclose(matched, gain * values, rtol=1e-5)
+
+
+def test_a_result_without_its_map_is_not_made_yet(
+    calibrated: Synthesizer, scan: Scan, tmp_path: Path
+) -> None:
+    source, out = scan("T1.nii.gz"), tmp_path / "out"
+    asked = {
+        "output": out,
+        "uncertainty": True,
+        "skip_existing": True,
+        "model_asked_for": {"Precision": "float32"},
+    }
+    (output,) = run(calibrated, [source], **{**asked, "uncertainty": False})
+    assert output.uncertainty is None
+    assert run(calibrated, [source], **{**asked, "uncertainty": False}) == []
+    (again,) = run(calibrated, [source], overwrite=True, **asked)
+    assert again.uncertainty is not None
+    assert run(calibrated, [source], **asked) == []
+    again.uncertainty.write_bytes(b"not the map")
+    with pytest.raises(InputError, match="exists already"):
+        run(calibrated, [source], **asked)
+
+
+def test_weights_that_were_not_calibrated_cannot_say_how_sure_they_are(
+    echo: Synthesizer, scan: Scan, tmp_path: Path
+) -> None:
+    source = scan("T1.nii.gz")
+    with pytest.raises(ModelError, match="not calibrated"):
+        run(echo, [source], output=tmp_path / "out", uncertainty=True)
+    assert not (tmp_path / "out").exists()
+    (output,) = run(echo, [source], output=tmp_path / "out")
+    assert (
+        json.loads(output.volume.with_name("desc-synth_T2w.json").read_text())["Familiarity"] == {}
+    )
+
+
+def test_an_unfamiliar_source_is_told_in_the_sidecar_or_refused(
+    calibrated: Synthesizer, scan: Scan, tmp_path: Path
+) -> None:
+    calibration = calibrated.calibration
+    assert calibration is not None
+    narrow = replace(calibration.familiarity, limit=1e-9)
+    strict = replace(calibrated, calibration=replace(calibration, familiarity=narrow))
+    noise = np.random.default_rng(0).uniform(1, 100, (20, 24, 6)).astype(np.float32)
+    source = scan("T1.nii.gz", noise)
+    (output,) = run(strict, [source], output=tmp_path / "out")
+    told = json.loads(output.volume.with_name("desc-synth_T2w.json").read_text())
+    assert told["Familiarity"]["T1"]["Score"] > 1
+    assert told["Familiarity"]["T1"]["Warning"] in told["Warnings"]
+    with pytest.raises(InputError, match="the T1"):
+        run(strict, [source], output=tmp_path / "other", reading=ReadOptions(strict=True))
+    assert not (tmp_path / "other").exists()

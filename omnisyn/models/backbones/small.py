@@ -9,8 +9,8 @@ much air surrounds the head, so that crops in training and whole slices in use a
 The price is a limit on the learning rate: 1e-3 with warm-up trains well, 3e-3 was seen to fail.
 
 Most of a contrast is a curve over another one's grey values that changes slowly over the head. So
-the finest map holds, beside learned features, the source's grey value as weights of a few knots, and
-the decoder ends in their sum with coefficients from half the resolution: a curve of its own at
+the finest map holds, beside learned features, the source's grey value as weights of a few knots,
+and the decoder ends in their sum with coefficients from half the resolution: a curve of its own at
 every place ("HDRNet", Gharbi et al. 2017, has affine maps there). What no curve can do is added.
 Folds of the cortex then stay as sharp as the source shows them, after few steps of training.
 """

@@ -1,0 +1,83 @@
+"""Foreign images that `omnisyn.inference.familiarity` notices, and its false alarms on true heads.
+
+The foreigners are made of the true volumes themselves: turned, inverted, cut along another axis,
+filled with noise, or given as another contrast. With `--data` a folder of patients, else the
+embedded simulation.
+"""
+
+import argparse
+from collections import defaultdict
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from benchmarks.table import Row, print_table
+from omnisyn.inference.familiarity import Familiarity
+from omnisyn.inference.patients import find_patients
+from omnisyn.inference.synthesizer import Synthesizer
+from omnisyn.simulate.embedded import embedded_root
+from omnisyn.volumes.normalize import head_mask, scale
+from omnisyn.volumes.read import read_volume
+
+Slices = NDArray[np.float32]
+
+_OTHER = {"T1": "T2", "T1c": "T2", "T2": "T1", "FLAIR": "T2", "PD": "T1", "MRA": "T2"}
+
+
+def main(arguments: Sequence[str]) -> None:
+    """Print the table."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks familiarity", description=__doc__)
+    parser.add_argument("--data", type=Path, help="folder of patients with known truth")
+    print_table("Foreign images noticed, and false alarms", rows(parser.parse_args(arguments).data))
+
+
+def rows(data: Path | None) -> list[Row]:
+    """Part of the volumes for which a warning was given, by what they are."""
+    synthesizer = Synthesizer.load(device="cpu")
+    found: dict[str, list[Familiarity]] = defaultdict(list)
+    for name, slices in _volumes(data):
+        for what, change in _FOREIGN.items():
+            given_as = _OTHER[name] if what == "given as another contrast" else name
+            changed = np.ascontiguousarray(change(slices))
+            found[what] += synthesizer.familiarity({given_as: changed}).values()
+    return [
+        Row(
+            what,
+            float(np.mean([one.warning is not None for one in seen])),
+            "warned",
+            f"score {min(one.score for one in seen):.2f} to {max(one.score for one in seen):.2f}, "
+            f"{len(seen)} volumes",
+        )
+        for what, seen in found.items()
+    ]
+
+
+def _noise(slices: Slices) -> Slices:
+    drawn = np.random.default_rng(0).random(slices.shape, dtype=np.float32)
+    return drawn * head_mask([slices])
+
+
+_FOREIGN: dict[str, Callable[[Slices], Slices]] = {
+    "true heads (false alarms)": lambda slices: slices,
+    "given as another contrast": lambda slices: slices,
+    "inverted": lambda slices: (1 - slices) * head_mask([slices]),
+    "turned by 180°": lambda slices: np.rot90(slices, 2, (1, 2)),
+    "turned by 90°": lambda slices: np.rot90(slices, 1, (1, 2)),
+    "coronal as axial": lambda slices: slices.transpose(1, 0, 2)[:, ::-1],
+    "sagittal as axial": lambda slices: slices.transpose(2, 0, 1)[:, ::-1],
+    "noise in the head's outline": _noise,
+}
+
+
+def _volumes(data: Path | None) -> list[tuple[str, Slices]]:
+    root = data or embedded_root(["external"]).select("external")[0].path
+    volumes = []
+    for patient in find_patients([root]):
+        for source in patient.sources:
+            if source.contrast is not None:
+                volume = read_volume(source.path, source.contrast)
+                slices = volume.geometry.to_slices(scale(volume.voxels))
+                volumes.append((source.contrast.name, slices))
+    return volumes

@@ -1,0 +1,186 @@
+"""Which sign tells best where a synthesis is wrong: sparsification of every candidate.
+
+The figure is the area between the candidate's curve and the oracle's, as a part of a constant's
+(`omnisyn.evaluation.sparsification`): 0 is the oracle, 1 knows nothing. It is the mean over
+patients and directions. With `--data` a folder of patients whose contrasts lie on one grid, else
+the embedded simulation.
+"""
+
+import argparse
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Sequence
+from itertools import permutations
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch.nn import functional
+
+from benchmarks.table import Row, print_table
+from omnisyn.evaluation.sparsification import sparsify
+from omnisyn.inference import uncertainty
+from omnisyn.inference.patients import find_patients
+from omnisyn.inference.synthesizer import Synthesizer
+from omnisyn.simulate.embedded import embedded_root
+from omnisyn.studies.slices import evenly_thinned
+from omnisyn.volumes.normalize import MINIMUM_HEAD_FRACTION, head_fraction, head_mask, scale
+from omnisyn.volumes.read import read_volume
+
+Slices = NDArray[np.float32]
+Candidate = Callable[[dict[str, Slices], str, Slices], Slices]
+
+_PATIENTS, _SLICES = 4, 5
+_GAMMAS, _ZOOMS, _SHIFTS = (0.8, 1.25), (0.93, 1.07), ((5, 0), (3, 7))
+_DROPPED, _DRAWS = 0.1, 3
+
+
+def main(arguments: Sequence[str]) -> None:
+    """Print the table."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks uncertainty", description=__doc__)
+    parser.add_argument("--data", type=Path, help="folder of patients with known truth")
+    print_table(
+        "Signs of uncertainty, how they order the errors", rows(parser.parse_args(arguments).data)
+    )
+
+
+def rows(data: Path | None) -> list[Row]:
+    """One row a candidate, for one source and for all the others as sources, best first."""
+    synthesizer = Synthesizer.load(device="cpu")
+    candidates = _candidates(synthesizer)
+    found: dict[str, dict[str, list[float]]] = defaultdict(lambda: defaultdict(list))
+    for patient in _patients(data):
+        head = head_mask(list(patient.values()))
+        known = {name: patient[name] for name in patient if name in synthesizer.contrasts}
+        directions = [((one,), other) for one, other in permutations(known, 2)]
+        directions += [
+            (tuple(name for name in known if name != target), target)
+            for target in known
+            if len(known) > 2
+        ]
+        for names, target in directions:
+            sources = {name: known[name] for name in names}
+            made = synthesizer.synthesize_slices(sources, [target])[target]
+            errors = np.abs(made - known[target])[head]
+            kind = "one source" if len(names) == 1 else "several sources"
+            for name, sign in candidates.items():
+                values = sign(sources, target, made)
+                found[kind][name].append(sparsify(errors, values[head]).relative_area)
+    return [
+        Row(
+            f"{kind}: {name}",
+            float(np.mean(areas)),
+            "of a constant's area",
+            f"worst {max(areas):.2f}, better than the gradient in "
+            f"{np.mean(np.array(areas) < np.array(by_name['gradient'])):.0%} of {len(areas)}",
+        )
+        for kind, by_name in found.items()
+        for name, areas in sorted(by_name.items(), key=lambda item: float(np.mean(item[1])))
+    ]
+
+
+def _candidates(synthesizer: Synthesizer) -> dict[str, Candidate]:
+    def make(sources: dict[str, Slices], target: str) -> Slices:
+        return synthesizer.synthesize_slices(sources, [target])[target]
+
+    def changed(forth: Callable[[Slices], Slices], back: Callable[[Slices], Slices]) -> Candidate:
+        def sign(sources: dict[str, Slices], target: str, made: Slices) -> Slices:
+            other = make({name: forth(slices) for name, slices in sources.items()}, target)
+            return uncertainty.smoothed(np.abs(back(other) - made))
+
+        return sign
+
+    def mean_of(*signs: Candidate) -> Candidate:
+        return lambda *about: np.mean([sign(*about) for sign in signs], axis=0)
+
+    def by_name(function: Callable[..., dict[str, Slices]], *further: object) -> Candidate:
+        return lambda sources, target, made: function(
+            synthesizer.synthesize_slices, sources, {target: made}, *further
+        )[target]
+
+    def cycle(sources: dict[str, Slices], target: str, made: Slices) -> Slices:
+        back = synthesizer.synthesize_slices({target: made}, list(sources))
+        return uncertainty.smoothed(
+            np.mean([np.abs(back[name] - slices) for name, slices in sources.items()], axis=0)
+        )
+
+    def same(slices: Slices) -> Slices:
+        return slices
+
+    return {
+        "constant": lambda sources, target, made: np.zeros_like(made),
+        "gradient": lambda sources, target, made: uncertainty.gradient(made),
+        "output": lambda sources, target, made: uncertainty.smoothed(made),
+        "mirrored": changed(_mirror, _mirror),
+        "shifted": mean_of(
+            *(
+                changed(
+                    lambda slices, by=by: np.roll(slices, by, (1, 2)),
+                    lambda slices, by=by: np.roll(slices, (-by[0], -by[1]), (1, 2)),
+                )
+                for by in _SHIFTS
+            )
+        ),
+        "zoomed": mean_of(
+            *(
+                changed(
+                    lambda slices, by=by: _zoom(slices, by),
+                    lambda slices, by=by: _zoom(slices, 1 / by),
+                )
+                for by in _ZOOMS
+            )
+        ),
+        "brightened": mean_of(*(changed(lambda slices, by=by: slices**by, same) for by in _GAMMAS)),
+        "turned": by_name(uncertainty.turned),
+        "detour": by_name(uncertainty.detour, synthesizer.contrasts),
+        "cycle": cycle,
+        "dropout": lambda sources, target, made: _dropout(synthesizer, sources, target),
+        "disagreement": by_name(uncertainty.disagreement),
+        "as synthesize has it": by_name(uncertainty.signs, synthesizer.contrasts),
+    }
+
+
+def _mirror(slices: Slices) -> Slices:
+    return np.ascontiguousarray(slices[:, :, ::-1])
+
+
+def _zoom(slices: Slices, factor: float) -> Slices:
+    images = torch.from_numpy(np.ascontiguousarray(slices))[:, None]
+    turn = torch.tensor([[1 / factor, 0, 0], [0, 1 / factor, 0]]).expand(len(slices), 2, 3)
+    grid = functional.affine_grid(turn, list(images.shape), align_corners=False)
+    return functional.grid_sample(images, grid, align_corners=False)[:, 0].numpy()
+
+
+@torch.inference_mode()
+def _dropout(synthesizer: Synthesizer, sources: dict[str, Slices], target: str) -> Slices:
+    """Spread of outputs from features of which random channels are dropped."""
+    generator, draws = synthesizer.generator, torch.Generator().manual_seed(0)
+    images = torch.from_numpy(np.stack(list(sources.values()), axis=1))
+    features = generator.encode_sources(images, torch.ones(images.shape[:2], dtype=torch.bool))
+    condition = generator.condition([target]).expand(len(images), -1)
+    outputs = []
+    for _ in range(_DRAWS):
+        kept = [
+            maps * (torch.rand(*maps.shape[:2], 1, 1, generator=draws) >= _DROPPED) / (1 - _DROPPED)
+            for maps in features
+        ]
+        outputs.append(generator.decode(kept, condition)[:, 0].clamp(0, 1).numpy())
+    return uncertainty.smoothed(np.std(outputs, axis=0))
+
+
+def _patients(data: Path | None) -> Iterator[dict[str, Slices]]:
+    """A few slices of each patient by contrast, scaled, around the head."""
+    root = data or embedded_root(["external"]).select("external")[0].path
+    for patient in find_patients([root])[:_PATIENTS]:
+        volumes = [
+            (source.contrast.name, read_volume(source.path, source.contrast))
+            for source in patient.sources
+            if source.contrast is not None
+        ]
+        scaled = {name: volume.geometry.to_slices(scale(volume.voxels)) for name, volume in volumes}
+        if len({slices.shape for slices in scaled.values()}) > 1:
+            continue
+        mask = head_mask(list(scaled.values()))
+        held = np.flatnonzero(head_fraction(mask) >= MINIMUM_HEAD_FRACTION).tolist()
+        chosen = evenly_thinned(held, _SLICES)
+        yield {name: slices[chosen] for name, slices in scaled.items()}

@@ -1,0 +1,106 @@
+import hashlib
+from dataclasses import replace
+from itertools import permutations
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from omnisyn.contrasts import NAMES
+from omnisyn.errors import InputError, ModelError
+from omnisyn.inference.calibration import (
+    Calibration,
+    calibrate,
+    calibration_path,
+    read_calibration,
+    write_calibration,
+)
+from omnisyn.inference.synthesizer import Synthesizer
+from omnisyn.listeners import unheard
+from omnisyn.models.weights import find_weights, list_weights
+from tests.inference.ellipses import ellipses
+
+
+@pytest.fixture
+def synthesizer(tiny_weights: Path) -> Synthesizer:
+    return Synthesizer.load(tiny_weights, "cpu")
+
+
+@pytest.fixture
+def calibration(synthesizer: Synthesizer) -> Calibration:
+    return calibrate(synthesizer, ellipses(4), "ellipses", simulated=True)
+
+
+def read(tiny_weights: Path, sha256: str, **options: object) -> Calibration | None:
+    return read_calibration(tiny_weights, sha256, None, options.get("note", unheard))
+
+
+def test_what_is_written_is_read_again_and_loaded_with_the_weights(
+    tiny_weights: Path, synthesizer: Synthesizer, calibration: Calibration
+) -> None:
+    assert synthesizer.calibration is None
+    path = calibration_path(find_weights(tiny_weights))
+    try:
+        write_calibration(path, calibration)
+        found = Synthesizer.load(tiny_weights, "cpu").calibration
+        assert found is not None
+        assert found.errors == calibration.errors
+        assert found.measured_on == "ellipses"
+        assert found.patients == 4
+        assert found.familiarity.contrasts == calibration.familiarity.contrasts
+        assert found.familiarity.limit == calibration.familiarity.limit
+        np.testing.assert_allclose(
+            found.familiarity.descriptions, calibration.familiarity.descriptions, rtol=1e-3
+        )
+        with pytest.raises(InputError, match="exists already"):
+            write_calibration(path, calibration)
+        heard: list[str] = []
+        assert read(tiny_weights, "0" * 64, note=heard.append) is None
+        assert "measured on other weights" in heard[0]
+        path.write_bytes(path.read_bytes()[:-9])
+        with pytest.raises(ModelError, match=r"tiny\.calibration"):
+            Synthesizer.load(tiny_weights, "cpu")
+    finally:
+        path.unlink()
+
+
+def test_weights_are_no_calibration(tiny_weights: Path, synthesizer: Synthesizer) -> None:
+    path = calibration_path(find_weights(tiny_weights))
+    path.write_bytes(tiny_weights.read_bytes())
+    try:
+        with pytest.raises(ModelError, match="no calibration of weights"):
+            read(tiny_weights, synthesizer.identity.sha256)
+    finally:
+        path.unlink()
+
+
+def test_the_expected_error_is_on_average_the_measured_one(
+    synthesizer: Synthesizer, calibration: Calibration
+) -> None:
+    calibrated = replace(synthesizer, calibration=calibration)
+    expected, measured = [], []
+    for patient in ellipses(4):
+        images = patient.images.numpy()
+        for source, target in permutations(("T1", "T2", "FLAIR"), 2):
+            shown = {source: images[:, NAMES.index(source)]}
+            made = calibrated.synthesize_slices(shown, [target])
+            head = shown[source] > 0
+            expected.append(calibrated.expected_errors(shown, made)[target][head].mean())
+            measured.append(np.abs(made[target] - images[:, NAMES.index(target)])[head].mean())
+    assert np.mean(expected) == pytest.approx(np.mean(measured), rel=0.3)
+
+
+def test_too_few_patients_are_refused(synthesizer: Synthesizer) -> None:
+    with pytest.raises(InputError, match="too few patients"):
+        calibrate(synthesizer, ellipses(1), "one", simulated=True)
+    with pytest.raises(InputError, match="contrasts to calibrate on"):
+        calibrate(synthesizer, ellipses(2, ("T1",)), "one contrast", simulated=True)
+
+
+def test_the_shipped_calibration_belongs_to_the_shipped_weights() -> None:
+    for card in list_weights():
+        found = read_calibration(card.name, card.sha256, None, pytest.fail)
+        assert found is not None, f"run: omnisyn models calibrate {card.name}"
+        weights = find_weights(card.name).with_name(card.file)
+        assert found.weights_sha256 == hashlib.sha256(weights.read_bytes()).hexdigest()
+        assert len(set(found.familiarity.contrasts)) == len(card.contrasts)
