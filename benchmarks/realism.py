@@ -57,6 +57,9 @@ def figures(images: Images) -> dict[str, dict[str, float]]:
         images: T1, T2 and FLAIR of one brain, (slices, rows, columns) in [0, 1].
     """
     inside = head_mask(list(images.values()))
+    # Below the middle a mask of the brain may hold muscle, which no cluster is named for.
+    shown = np.flatnonzero(inside.any(axis=(1, 2)))
+    inside[: int(shown.mean())] = False
     voxels = np.stack([images[name][inside] for name in CONTRASTS], axis=1).astype(np.float64)
     step = max(1, len(voxels) // _VOXELS)
     voxels = voxels[::step]
