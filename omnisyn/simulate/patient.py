@@ -147,6 +147,7 @@ class ExamPlan:
     acquisitions: Mapping[str, Acquisition]
     series: Mapping[str, Series]
     brain_extracted: bool
+    sinuses_kept: bool = False
 
 
 @dataclass(frozen=True)
@@ -223,6 +224,8 @@ def draw_exam_plan(
     ]
     exam = draw_exam(profile.effects, extent, child(generator))
     extracted = draw((0.0, 1.0), generator) < profile.brain_extracted
+    # Drawn only where it can be true: a profile without sinuses keeps its patients as they are.
+    sinuses = profile.sinuses_kept > 0 and draw((0.0, 1.0), generator) < profile.sinuses_kept
     acquisitions, series = {}, {}
     streams = {name: child(generator) for name in profile.contrasts}
     for name in contrasts if contrasts is not None else profile.contrasts:
@@ -231,7 +234,7 @@ def draw_exam_plan(
         series[name] = draw_series(profile.effects, view.grid.shape[1], stream, first=name == "T1")
     if {"T1", "T1c"} <= set(acquisitions) and scanner.repeats_t1_with_agent:
         acquisitions["T1c"] = repeat_with_agent(acquisitions["T1"], acquisitions["T1c"])
-    return ExamPlan(scanner, tissues, exam, acquisitions, series, extracted)
+    return ExamPlan(scanner, tissues, exam, acquisitions, series, extracted, sinuses)
 
 
 def scan(
@@ -247,7 +250,7 @@ def scan(
     maps = exam_maps(plan.exam, middle, spacing, view.grid.centre_mm)
     depths = (torch.arange(len(labels)) + 0.5) * (spacing[0] / sublayers)
     images = {}
-    kept = _brain(middle, spacing) if plan.brain_extracted else None
+    kept = _brain(middle, spacing, plan.sinuses_kept) if plan.brain_extracted else None
     for name, acquisition in plan.acquisitions.items():
         series = plan.series[name]
         table = signal_table(acquisition, plan.tissues, plan.exam.flow, depths)
@@ -310,10 +313,14 @@ def _filled(body: Tensor) -> Tensor:
     return sides[0] & sides[1] & sides[2] & sides[3]
 
 
-def _brain(labels: Tensor, spacing_mm: tuple[float, float, float]) -> Tensor:
-    """What a brain extraction keeps: brain, the fluid within 5 mm, vessels and folds between."""
+def _brain(labels: Tensor, spacing_mm: tuple[float, float, float], sinuses: bool) -> Tensor:
+    """What a brain extraction keeps: brain, the fluid within 5 mm, vessels and folds between.
+
+    With ``sinuses`` the veins within 5 mm as well.
+    """
     brain = torch.isin(labels, _values(_BRAIN_TISSUES, labels.device))
-    fluid = torch.isin(labels, _values(_FLUID_TISSUES, labels.device))
+    beside = (*_FLUID_TISSUES, *(("blood_venous", "dura") if sinuses else ()))
+    fluid = torch.isin(labels, _values(beside, labels.device))
     kept = brain | (fluid & _dilated(brain, max(1, round(5.0 / spacing_mm[1]))))
     reach = max(1, round(2.5 / spacing_mm[1]))
     return ~_dilated(~_dilated(kept, reach), reach)

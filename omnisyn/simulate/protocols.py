@@ -147,7 +147,8 @@ class SiteProfile(Settings):
     """A simulated hospital: what its patients' images have in common.
 
     ``centre_mm`` is the height of the field's middle above the head's origin (near the anterior
-    commissure); ``brain_extracted`` the share of patients delivered as brain only.
+    commissure); ``brain_extracted`` the share of patients delivered as brain only,
+    ``sinuses_kept`` the share of those whose extraction left the venous sinuses beside the brain.
     """
 
     description: str
@@ -160,6 +161,7 @@ class SiteProfile(Settings):
     centre_mm: Range
     tilt_degrees: Annotated[float, Field(ge=0.0, le=20.0)]
     brain_extracted: Share = 0.0
+    sinuses_kept: Share = 0.0
     effects: Effects
 
     @property

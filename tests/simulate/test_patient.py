@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 import torch
 
+from omnisyn.simulate import patient as module
 from omnisyn.simulate.cohort import load_cohort
 from omnisyn.simulate.patient import simulate_patient
 from omnisyn.simulate.tissues import tissue_index
@@ -123,3 +124,22 @@ def test_every_shipped_profile_gives_images_with_signal_in_the_head(name, ellips
         assert bool(torch.isfinite(image).all())
         outside = image[~patient.head].mean() if (~patient.head).any() else 0
         assert image[patient.head].mean() > 3 * outside
+
+
+def test_a_profile_may_keep_the_sinuses_of_its_brain_only_patients(small_profile):
+    """The extraction by itself: a strip of vein beside the brain stays, or goes with the skull."""
+    labels = torch.zeros(1, 40, 40, dtype=torch.uint8)
+    labels[0, 5:35, 5:35] = tissue_index("cortical_bone")
+    labels[0, 8:32, 8:32] = tissue_index("blood_venous")
+    labels[0, 10:30, 10:30] = tissue_index("white_matter")
+    without, kept = (module._brain(labels, (3.0, 1.0, 1.0), sinuses) for sinuses in (False, True))
+    vein = labels == tissue_index("blood_venous")
+    bone = labels == tissue_index("cortical_bone")
+    assert not (without & vein).any()
+    assert (kept & vein).sum() == vein.sum()
+    assert not (kept & bone).any()
+    profile = small_profile.model_copy(update={"brain_extracted": 1.0, "sinuses_kept": 1.0})
+    view = module.draw_field_of_view(profile, torch.Generator().manual_seed(1))
+    assert module.draw_exam_plan(profile, view, torch.Generator().manual_seed(1)).sinuses_kept
+    plain = profile.model_copy(update={"sinuses_kept": 0.0})
+    assert not module.draw_exam_plan(plain, view, torch.Generator().manual_seed(1)).sinuses_kept

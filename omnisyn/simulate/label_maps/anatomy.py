@@ -119,7 +119,7 @@ def settle_tissues(
 
     labels = table.to(classes.device)[classes.int()]
     # Where two rough surfaces cross there are strands: the veins of the sulci, which no map names.
-    veins, thick = draw((0.0, 1.0), generator) < 0.8, draw((0.05, 0.35), generator)
+    veins, thick = draw((0.0, 1.0), generator) < 0.8, draw((0.03, 0.2), generator)
     if veins:
         strands = (bundles.abs() < thick) & (crossings.abs() < thick)
         labels.masked_fill_(strands & (labels == tissue_index("CSF")), tissue_index("blood_venous"))
