@@ -19,7 +19,7 @@ class ModelSettings(Settings):
 
     backbone: str = "small"
     width: int = Field(default=16, ge=4, le=512)
-    """Channels of the finest map."""
+    """Learned channels of the finest map."""
     condition_size: int = Field(default=128, ge=2, le=4096)
     """Length of a target's text vector: the width of the text-image model's common space."""
     fusion_heads: int = Field(default=4, ge=1, le=64)

@@ -17,7 +17,7 @@ def test_both_recipes_backbones_are_registered() -> None:
 def test_a_backbone_keeps_its_promises(name: str) -> None:
     backbone = build_backbone(ModelSettings(backbone=name, width=12, condition_size=16))
     assert len(backbone.channels) >= 2
-    assert backbone.channels[0] == 12
+    assert backbone.channels[0] >= 12
     inside = {id(weight) for weight in backbone.parameters()}
     halves = [*backbone.encoder.parameters(), *backbone.decoder.parameters()]
     assert {id(weight) for weight in halves} == inside

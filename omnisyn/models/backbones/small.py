@@ -111,7 +111,8 @@ class SmallEncoder(nn.Module):
     def forward(self, images: torch.Tensor) -> list[torch.Tensor]:
         """Maps, fine to coarse."""
         maps = functional.relu(self.stem(images))
-        features = [torch.cat([maps, knot_weights(images)], dim=1)]
+        knots = knot_weights(images).contiguous(memory_format=torch.channels_last)
+        features = [torch.cat([maps, knots], dim=1)]
         for down, blocks in zip(self.downs, self.blocks, strict=True):
             maps = blocks(down(maps))
             features.append(maps)

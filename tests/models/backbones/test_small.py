@@ -2,7 +2,7 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 from omnisyn.models.backbone import ModelSettings
-from omnisyn.models.backbones.small import ResidualBlock, bounded
+from omnisyn.models.backbones.small import ResidualBlock, bounded, knot_weights
 from omnisyn.models.generator import build_generator
 
 SIZE = 224
@@ -49,6 +49,32 @@ def test_result_does_not_depend_on_the_air_around_the_head() -> None:
         far = wide[level][..., more : more + size, more : more + size]
         assert near.std() > 0
         torch.testing.assert_close(near, far)
+
+
+def test_knot_weights_sum_to_one_and_give_the_grey_value_back() -> None:
+    images = torch.rand(2, 1, 9, 11, generator=torch.Generator().manual_seed(1))
+    images[0, 0, 0, :2] = torch.tensor([0.0, 1.0])
+    weights = knot_weights(images)
+    count = weights.shape[1]
+    torch.testing.assert_close(weights.sum(dim=1, keepdim=True), torch.ones_like(images))
+    assert int((weights > 1e-6).sum(dim=1).max()) <= 2
+    knots = torch.linspace(0, 1, count).view(1, -1, 1, 1)
+    torch.testing.assert_close((weights * knots).sum(dim=1, keepdim=True), images)
+
+
+def test_curves_alone_can_give_any_piecewise_linear_map_of_the_source() -> None:
+    model = build_generator(ModelSettings(width=4), seed=1)
+    images = torch.rand(2, 1, 64, 64, generator=torch.Generator().manual_seed(1))
+    decoder = model.backbone.decoder
+    before = model.decode(model.encode(images), model.condition(["T2", "T2"]))
+    with torch.no_grad():
+        decoder.last.weight.zero_()
+        decoder.last.bias.zero_()
+        levels = torch.linspace(1, 0, decoder.coefficients.out_channels - 4)
+        decoder.coefficients.bias[4:] = levels
+        inverted = model.decode(model.encode(images), model.condition(["T2", "T2"]))
+    torch.testing.assert_close(inverted, 1 - images)
+    assert not torch.allclose(before, inverted)
 
 
 def test_residual_block_starts_as_the_identity() -> None:
