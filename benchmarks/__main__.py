@@ -1,7 +1,7 @@
 """`python -m benchmarks [NAME …]`: every table, or only those named.
 
-Those that measure quality instead of speed take options of their own (see their `--help`):
-`real`, `real-curves`, `realism`, `uncertainty` and `familiarity`.
+Those that need data take options of their own (see their `--help`): `real`, `real-curves`,
+`realism`, `uncertainty`, `familiarity` and `simulation`.
 """
 
 import sys
@@ -11,6 +11,7 @@ from benchmarks import (
     files,
     help_time,
     realism,
+    simulation,
     slices,
     synthesis,
     training,
@@ -34,6 +35,7 @@ COMMANDS = {
     "realism": realism.main,
     "uncertainty": uncertainty.main,
     "familiarity": familiarity.main,
+    "simulation": simulation.main,
 }
 
 

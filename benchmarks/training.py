@@ -31,6 +31,7 @@ class TimedSlices:
 
     name = "random slices for a benchmark"
     simulated = True
+    credits = ()
 
     def __init__(self, slices: int) -> None:
         self.slices = slices
