@@ -1,4 +1,4 @@
-"""`python -m benchmarks simulation`: what simulated training slices cost, beside a training step."""
+"""`python -m benchmarks simulation`: what simulated slices cost, beside a step of training."""
 
 import argparse
 import time
