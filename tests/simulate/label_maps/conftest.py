@@ -33,7 +33,7 @@ tissues = ["muscle", "cartilage"]
 def box_head() -> NDArray[np.uint16]:
     """Labels (x, y, z) of 3 mm voxels, RAS+: soft tissue, skull, fluid, grey, white, ventricle.
 
-    One unnamed block lies in the soft tissue on the patient's right, at the front.
+    One unnamed block lies in the soft tissue on the patient's left, at the front.
     """
     labels = np.zeros((64, 72, 60), dtype=np.uint16)
     for margin, label in ((4, 507), (8, 515), (11, 24), (13, 3), (17, 2), (26, 4)):
