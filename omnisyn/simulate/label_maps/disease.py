@@ -11,11 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from omnisyn.simulate.label_maps.maps import BONE, SOFT, LabelMap
+from omnisyn.simulate.label_maps.maps import BONE, SOFT, UNNAMED, Box, LabelMap, box_around
 from omnisyn.simulate.tissues import AIR, tissue_index
 
 Classes = NDArray[np.uint8]
-Box = tuple[slice, slice, slice]
 
 _LESIONS, _VENTRICLES, _BRAIN_TUMOUR, _CAVITY, _NPC, _PLEXUS = 0.45, 0.35, 0.12, 0.04, 0.35, 0.8
 _WHITE = ("white_matter", "cerebellar_WM")
@@ -59,7 +58,7 @@ def enlarge_ventricles(found: LabelMap, classes: Classes, voxels: int) -> None:
     """Ventricles eat so many voxels of the brain around them."""
     if not found.ventricles.any():
         return
-    box = _box(found.ventricles, voxels + 1)
+    box = box_around(found.ventricles, voxels + 1)
     grown = ndimage.binary_dilation(found.ventricles[box], iterations=voxels)
     classes[box][grown & _is(classes[box], (*_GLIOMA,))] = tissue_index("CSF")
 
@@ -85,7 +84,7 @@ def scatter_lesions(
         return
     near = anywhere
     if found.ventricles.any():
-        box = _box(found.ventricles, 9)
+        box = box_around(found.ventricles, 9)
         around = np.zeros(classes.shape, dtype=bool)
         around[box] = ndimage.binary_dilation(found.ventricles[box], iterations=7)
         beside = np.argwhere(white & around)
@@ -159,7 +158,7 @@ def grow_nasopharyngeal_tumour(
     local = classes[box]
     costs = _costs(local, {}, random)
     bone = 1.5 if random.random() < 0.45 else 8.0
-    for code, cost in ((SOFT, 1.0), (BONE, bone), *((200 + k, 1.2) for k in range(10, 40))):
+    for code, cost in ((SOFT, 1.0), (BONE, bone), *((code, 1.2) for code in range(UNNAMED, 256))):
         costs[local == code] = cost
     costs *= np.exp(0.4 * _smooth_noise(costs.shape, 4.0, random))
     start = tuple(int(s - b.start) for s, b in zip(seed, box, strict=True))
@@ -236,13 +235,4 @@ def _around(shape: tuple[int, ...], place: NDArray[np.int_], reach: int) -> Box:
         slice(max(0, int(at) - reach), min(size, int(at) + reach + 1))
         for at, size in zip(place, shape, strict=True)
     ]
-    return ends[0], ends[1], ends[2]
-
-
-def _box(mask: NDArray[np.bool_], margin: int) -> Box:
-    ends = []
-    for axis, size in enumerate(mask.shape):
-        others = tuple(other for other in range(3) if other != axis)
-        filled = np.flatnonzero(mask.any(axis=others))
-        ends.append(slice(max(0, int(filled[0]) - margin), min(size, int(filled[-1]) + margin + 1)))
     return ends[0], ends[1], ends[2]

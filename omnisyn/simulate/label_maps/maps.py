@@ -17,6 +17,8 @@ from omnisyn.simulate.tissues import AIR, tissue_index
 from omnisyn.volumes.file_bytes import read_file
 from omnisyn.volumes.nifti import load_nifti
 
+Box = tuple[slice, slice, slice]
+
 # Classes below are indices of TISSUES; these stand for what is only settled in each head.
 SOFT, BONE, DURA, UNNAMED = 200, 201, 202, 210
 
@@ -88,7 +90,11 @@ def read_label_map(path: Path, key: LabelKey) -> LabelMap:
             why=f"{int((labels == unknown[0]).sum())} voxels have it",
             remedy="list it in the key, among `unnamed` where nobody knows",
         )
-    labels = labels[_head_box(labels, [label for label, code in table.items() if code == 0])]
+    there = ~np.isin(labels, [label for label, code in table.items() if code == 0])
+    if not there.any():
+        raise _brainless(path.name)
+    # A rim of air, where the map has some: depths count from it.
+    labels = labels[box_around(there, 1)]
     codes = np.zeros(LABELS, dtype=np.uint8)
     codes[list(table)] = list(table.values())
     classes = codes[labels]
@@ -140,16 +146,20 @@ def _classes(key: LabelKey) -> tuple[dict[int, int], tuple[tuple[str, ...], ...]
     return table, tuple(choices)
 
 
-def _head_box(labels: NDArray[np.int16], air: list[int]) -> tuple[slice, slice, slice]:
-    """The box around the head with one voxel of air about it, where the map has some."""
-    there = ~np.isin(labels, air)
-    bounds = []
-    for axis in range(3):
+def box_around(mask: NDArray[np.bool_], margin: int) -> Box:
+    """The box around what a mask holds and so many voxels more, within its array.
+
+    Raises:
+        ValueError: the mask is empty.
+    """
+    if not mask.any():
+        raise ValueError("an empty mask has no box")
+    ends = []
+    for axis, size in enumerate(mask.shape):
         others = tuple(other for other in range(3) if other != axis)
-        filled = np.flatnonzero(there.any(axis=others))
-        first, last = (int(filled[0]), int(filled[-1])) if filled.size else (0, 0)
-        bounds.append(slice(max(0, first - 1), last + 2))
-    return bounds[0], bounds[1], bounds[2]
+        filled = np.flatnonzero(mask.any(axis=others))
+        ends.append(slice(max(0, int(filled[0]) - margin), min(size, int(filled[-1]) + margin + 1)))
+    return ends[0], ends[1], ends[2]
 
 
 def _depth(classes: NDArray[np.uint8]) -> NDArray[np.uint8]:
@@ -167,19 +177,19 @@ def _depth(classes: NDArray[np.uint8]) -> NDArray[np.uint8]:
 def _centred(found: LabelMap, name: str) -> LabelMap:
     brain = found.brain
     if not brain.any():
-        raise InputError("the label map shows no brain", where=name)
-    ends = []
-    for axis in range(3):
-        others = tuple(other for other in range(3) if other != axis)
-        filled = np.flatnonzero(brain.any(axis=others))
-        ends.append((int(filled[0]), int(filled[-1])))
+        raise _brainless(name)
+    height, depth, width = box_around(brain, 0)
     up, back, _ = found.spacing_mm
     origin = (
-        ends[0][1] - _TOP_MM / up,
-        (ends[1][0] + ends[1][1]) / 2 - _BACK_MM / back,
-        (ends[2][0] + ends[2][1]) / 2,
+        height.stop - 1 - _TOP_MM / up,
+        (depth.start + depth.stop - 1) / 2 - _BACK_MM / back,
+        (width.start + width.stop - 1) / 2,
     )
     return replace(found, origin=origin)
+
+
+def _brainless(name: str) -> InputError:
+    return InputError("the label map shows no brain", where=name)
 
 
 def _with_dura(found: LabelMap) -> LabelMap:

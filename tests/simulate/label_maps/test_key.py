@@ -56,7 +56,7 @@ def test_every_shipped_key_names_whom_to_thank():
     assert all(len(key.credit) > 20 for key in keys)
 
 
-def test_the_key_of_the_tests_is_like_a_users(tmp_path):
+def test_a_misspelt_word_is_met_with_the_right_one(tmp_path):
     (tmp_path / KEY_FILE).write_text(KEY.replace("files", "fils"))
     with pytest.raises(InputError) as caught:
         keyed_files(tmp_path)

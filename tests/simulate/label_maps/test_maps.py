@@ -69,6 +69,12 @@ def test_an_image_is_no_label_map(tmp_path, key):
         read_label_map(path, key)
 
 
+def test_a_map_of_air_alone_is_refused(tmp_path, key):
+    path = write_labels(tmp_path / "box6.nii.gz", 0 * box_head(), np.eye(4))
+    with pytest.raises(InputError, match="no brain"):
+        read_label_map(path, key)
+
+
 def test_a_map_without_a_brain_is_refused(tmp_path, key):
     labels = np.where(np.isin(box_head(), (2, 3)), 507, box_head()).astype(np.uint16)
     path = write_labels(tmp_path / "box5.nii.gz", labels, np.eye(4))
