@@ -4,7 +4,7 @@ Every settings class of the house derives from :class:`Settings`.
 """
 
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, TypeVar
@@ -48,13 +48,41 @@ def parse(
         raise InputError(f"{key!r} is not valid", where=where, why=first["msg"]) from None
 
 
-def load_toml(path: Path, model: type[SettingsType]) -> SettingsType:
+def load_toml(
+    path: Path, model: type[SettingsType], find_base: Callable[[str], Path] | None = None
+) -> SettingsType:
     """Read and validate a TOML file.
+
+    Args:
+        path: of the file.
+        model: what it holds.
+        find_base: name → path of another file of this kind. With it, a file that has the key
+            `base` says only what differs from the file so named, table by table. It raises
+            InputError for a name that it does not know.
 
     Raises:
         InputError: the file is missing, is not TOML, or does not fit.
     """
-    return parse(model, read_toml(path), where=path.name)
+    return parse(model, _read_with_base(path, find_base), where=path.name)
+
+
+def _read_with_base(path: Path, find_base: Callable[[str], Path] | None) -> dict[str, Any]:
+    content = read_toml(path)
+    if find_base is None or "base" not in content:
+        return content
+    below = find_base(str(content.pop("base")))
+    return _merged(_read_with_base(below, find_base), content)
+
+
+def _merged(base: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
+    """The base with the changes written over it, table by table."""
+    result = dict(base)
+    for key, value in changes.items():
+        below = result.get(key)
+        if isinstance(below, Mapping) and isinstance(value, Mapping):
+            value = _merged(below, value)
+        result[key] = value
+    return result
 
 
 def read_toml(path: Path) -> dict[str, Any]:

@@ -67,3 +67,17 @@ def test_a_file_that_is_a_pipe_or_too_deep_is_refused(tmp_path: Path) -> None:
         path.write_text(content)
         with pytest.raises(InputError, match=r"scanner\.toml: is not valid TOML"):
             load_toml(path, Scanner)
+
+
+def test_a_file_says_only_what_differs_from_its_base(tmp_path: Path) -> None:
+    (tmp_path / "first.toml").write_text('vendor = "A"\nfield_tesla = 1.5\n[coil]\nchannels = 8\n')
+    (tmp_path / "second.toml").write_text('base = "first"\nfield_tesla = 3.0\n')
+    (tmp_path / "third.toml").write_text('base = "second"\nvendor = "C"\n')
+
+    def find(name: str) -> Path:
+        return tmp_path / f"{name}.toml"
+
+    third = load_toml(tmp_path / "third.toml", Scanner, find)
+    assert third == Scanner(vendor="C", field_tesla=3.0, coil=Coil(channels=8))
+    with pytest.raises(InputError, match="unknown key 'base'"):
+        load_toml(tmp_path / "third.toml", Scanner)

@@ -1,7 +1,8 @@
 """Cohorts: which simulated sites there are, with which patients, and writing them to disk.
 
 A cohort is a TOML file that lists sites, each by the name of a profile; profiles are looked for
-beside it (``profiles/NAME.toml``), then among the shipped ones. A patient follows from the
+beside it (``profiles/NAME.toml``), then among the shipped ones; one with the key ``base``, the name
+of a shipped profile, says only what differs from that. A patient follows from the
 cohort's seed, the site's name and its own number alone: the same site in two cohorts of one seed
 holds the same patients.
 """
@@ -37,6 +38,7 @@ from omnisyn.studies.splits import split_patients
 from omnisyn.volumes.atomic import atomic_directory, refuse_existing, resource_error
 
 SHIPPED = ("anywhere", "demo", "hospitals")
+_SHIPPED_FOLDER = Path(str(resources.files(__package__).joinpath("cohorts")))
 _VALIDATION_FRACTION = 0.1
 _SPLIT_SEED = 0
 
@@ -102,9 +104,8 @@ def load_cohort(name_or_path: str | Path) -> Cohort:
         UsageError: the name is not shipped and no such file exists.
         InputError: the file or a profile is missing or not valid.
     """
-    shipped = Path(str(resources.files(__package__).joinpath("cohorts")))
     if str(name_or_path) in SHIPPED:
-        path = shipped / f"{name_or_path}.toml"
+        path = _SHIPPED_FOLDER / f"{name_or_path}.toml"
     else:
         path = Path(name_or_path)
         if not path.is_file():
@@ -115,7 +116,8 @@ def load_cohort(name_or_path: str | Path) -> Cohort:
     settings = load_toml(path, CohortSettings)
     profiles = {}
     for profile in {site.profile for site in settings.sites}:
-        places = [folder / "profiles" / f"{profile}.toml" for folder in (path.parent, shipped)]
+        folders = (path.parent, _SHIPPED_FOLDER)
+        places = [folder / "profiles" / f"{profile}.toml" for folder in folders]
         found = next((place for place in places if place.is_file()), None)
         if found is None:
             raise InputError(
@@ -123,8 +125,15 @@ def load_cohort(name_or_path: str | Path) -> Cohort:
                 where=path.name,
                 remedy=f"write it to profiles/{profile}.toml beside the cohort",
             )
-        profiles[profile] = load_toml(found, SiteProfile)
+        profiles[profile] = load_toml(found, SiteProfile, _shipped_profile)
     return Cohort(settings, profiles)
+
+
+def _shipped_profile(name: str) -> Path:
+    path = _SHIPPED_FOLDER / "profiles" / f"{name}.toml"
+    if not path.is_file():
+        raise InputError(f"the base {name!r} is no shipped profile")
+    return path
 
 
 def patient_generator(seed: int, site: str, number: int) -> torch.Generator:

@@ -124,6 +124,9 @@ class Effects(Settings):
         bandwidth_hz: receiver bandwidth per pixel, which sets fat's chemical shift.
         saturation_ppm: off-resonance at which spectral fat suppression fails.
         phase_encode: image axis of phase encoding (rows: anterior-posterior).
+        grain: how much tissues differ from one few millimetres to the next, in units of their
+            smooth variation: what a fine-grained tissue shows alike in every contrast, and noise
+            does not.
     """
 
     snr: Range
@@ -141,6 +144,7 @@ class Effects(Settings):
     bandwidth_hz: Range
     saturation_ppm: Range
     phase_encode: Literal["rows", "columns"]
+    grain: Range = (0.0, 0.0)
 
 
 class SiteProfile(Settings):
@@ -149,6 +153,7 @@ class SiteProfile(Settings):
     ``centre_mm`` is the height of the field's middle above the head's origin (near the anterior
     commissure); ``brain_extracted`` the share of patients delivered as brain only,
     ``sinuses_kept`` the share of those whose extraction left the venous sinuses beside the brain.
+    ``fat_suppressed`` has, by contrast, shares to put in the place of every protocol's own.
     """
 
     description: str
@@ -162,7 +167,14 @@ class SiteProfile(Settings):
     tilt_degrees: Annotated[float, Field(ge=0.0, le=20.0)]
     brain_extracted: Share = 0.0
     sinuses_kept: Share = 0.0
+    fat_suppressed: dict[str, Share] = Field(default_factory=dict)
     effects: Effects
+
+    @model_validator(mode="after")
+    def _known_contrasts(self) -> SiteProfile:
+        if unknown := set(self.fat_suppressed) - set(NAMES):
+            raise ValueError(f"fat_suppressed: {min(unknown)!r} is none of {', '.join(NAMES)}")
+        return self
 
     @property
     def contrasts(self) -> tuple[str, ...]:
@@ -173,9 +185,14 @@ class SiteProfile(Settings):
 
 
 def draw_scanner(profile: SiteProfile, generator: torch.Generator) -> Scanner:
-    """One of the site's scanners, by its share."""
+    """One of the site's scanners, by its share, with the site's shares of fat suppression."""
     shares = torch.tensor([scanner.share for scanner in profile.scanners])
-    return profile.scanners[int(torch.multinomial(shares, 1, generator=generator))]
+    chosen = profile.scanners[int(torch.multinomial(shares, 1, generator=generator))]
+    protocols = dict(chosen.protocols)
+    for name, share in profile.fat_suppressed.items():
+        if name in protocols:
+            protocols[name] = protocols[name].model_copy(update={"fat_suppressed": share})
+    return chosen.model_copy(update={"protocols": protocols})
 
 
 def repeat_with_agent(before: Acquisition, after: Acquisition) -> Acquisition:

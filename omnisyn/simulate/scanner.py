@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -34,8 +34,9 @@ FAT_SHIFT_PPM = 3.4
 PROTON_HZ_PER_TESLA = 42.577e6
 # The whole head moves less than what is swallowed with; an estimate.
 _WHOLE_HEAD_SHARE = 0.35
-# Correlation lengths of the variation inside a tissue: patchy, and grainy.
+# Correlation lengths of the variation inside a tissue: patchy, and (where a profile asks) grainy.
 _TEXTURE_PERIODS_MM = (28.0, 9.0)
+_GRAIN_PERIODS_MM = (4.5, 2.2)
 
 
 @dataclass(frozen=True)
@@ -48,6 +49,7 @@ class Exam:
     transmit_log: Tensor
     textures: tuple[list[Tensor], ...]
     shim_ppm: Tensor
+    grains: tuple[list[Tensor], ...] = ()
 
 
 @dataclass(frozen=True)
@@ -102,7 +104,7 @@ def draw_exam(effects: Effects, extent_mm: Sequence[float], generator: torch.Gen
     receive -= falloff * torch.sigmoid((-0.65 - height) / 0.15)
     amplitude = draw(effects.transmit_variation, generator)
     transmit = amplitude * (0.4 - radius) + 0.3 * amplitude * draw_lattice(generator, shape)
-    return Exam(
+    exam = Exam(
         flow=flow,
         receive_log=receive,
         receive_correction=draw(effects.receive_correction, generator),
@@ -110,6 +112,13 @@ def draw_exam(effects: Effects, extent_mm: Sequence[float], generator: torch.Gen
         textures=tuple(draw_textures(generator, extent_mm, _TEXTURE_PERIODS_MM, 3)),
         shim_ppm=0.25 * draw_lattice(generator, shape),
     )
+    # Drawn last and only where asked for: other profiles keep their patients as they are.
+    if effects.grain[1] == 0:
+        return exam
+    grain = draw(effects.grain, generator)
+    grains = draw_textures(generator, extent_mm, _GRAIN_PERIODS_MM, len(exam.textures))
+    scaled = tuple([grain * lattice for lattice in lattices] for lattices in grains)
+    return replace(exam, grains=scaled)
 
 
 def draw_series(
@@ -186,11 +195,21 @@ def exam_maps(
         receive=torch.exp(receive),
         correction=torch.exp(-exam.receive_correction * receive),
         transmit=torch.exp(interpolate_lattice(exam.transmit_log.to(device), shape)),
-        textures=tuple(texture(lattices, shape, device) for lattices in exam.textures),
+        textures=_textures(exam, shape, device),
         static_field_ppm=interpolate_lattice(static, shape)
         + interpolate_lattice(exam.shim_ppm.to(device), shape),
         body=labels != tissue_index(AIR),
         throat=throat[:, :, None],
+    )
+
+
+def _textures(exam: Exam, shape: Sequence[int], device: torch.device) -> tuple[Tensor, ...]:
+    smooth = tuple(texture(lattices, shape, device) for lattices in exam.textures)
+    if not exam.grains:
+        return smooth
+    return tuple(
+        image.add_(texture(lattices, shape, device))
+        for image, lattices in zip(smooth, exam.grains, strict=True)
     )
 
 

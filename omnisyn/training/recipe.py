@@ -4,17 +4,16 @@
 named by its file's stem, or given as a path.
 """
 
-from collections.abc import Mapping
 from importlib import resources
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 from pydantic import Field, model_validator
 
 from omnisyn.errors import InputError, UsageError
 from omnisyn.models.backbone import ModelSettings
 from omnisyn.models.clip.model import ClipSettings
-from omnisyn.settings import Settings, parse, read_toml
+from omnisyn.settings import Settings, load_toml
 
 Stage = Literal["pretrain", "align", "finetune"]
 STAGES: tuple[Stage, ...] = ("pretrain", "align", "finetune")
@@ -145,10 +144,7 @@ def load_recipe(name_or_path: str | Path) -> Recipe:
         InputError: the file does not parse, or a key or value is wrong.
     """
     if str(name_or_path) in recipe_names():
-        with resources.as_file(
-            resources.files("omnisyn.training") / "recipes" / f"{name_or_path}.toml"
-        ) as path:
-            return _read(path)
+        return load_toml(_shipped(str(name_or_path)), Recipe, _shipped)
     path = Path(name_or_path)
     if not path.is_file():
         raise UsageError(
@@ -156,29 +152,13 @@ def load_recipe(name_or_path: str | Path) -> Recipe:
             why="it is neither a shipped recipe nor a file",
             remedy=f"choose one of {', '.join(recipe_names())}, or give the path of a TOML file",
         )
-    return _read(path)
+    return load_toml(path, Recipe, _shipped)
 
 
-def _read(path: Path) -> Recipe:
-    content = read_toml(path)
-    base = content.pop("base", None)
-    if base is None:
-        return parse(Recipe, content, where=path.name)
-    if base not in recipe_names():
+def _shipped(name: str) -> Path:
+    if name not in recipe_names():
         raise InputError(
-            f"the base {base!r} is no shipped recipe",
-            where=path.name,
+            f"the base {name!r} is no shipped recipe",
             remedy=f"use one of {', '.join(recipe_names())}",
         )
-    return parse(Recipe, _merged(load_recipe(base).model_dump(), content), where=path.name)
-
-
-def _merged(base: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
-    """The base with the changes written over it, table by table."""
-    result = dict(base)
-    for key, value in changes.items():
-        below = result.get(key)
-        if isinstance(below, Mapping) and isinstance(value, Mapping):
-            value = _merged(below, value)
-        result[key] = value
-    return result
+    return Path(str(resources.files("omnisyn.training") / "recipes" / f"{name}.toml"))

@@ -117,6 +117,24 @@ def test_a_cohort_of_ones_own_may_use_shipped_profiles(tmp_path):
         load_cohort(path)
 
 
+def test_a_profile_of_ones_own_says_only_what_differs_from_a_shipped_one(tmp_path):
+    cohort = tmp_path / "mine.toml"
+    cohort.write_text(
+        'name = "mine"\ndescription = "d"\nseed = 1\n[[sites]]\nname = "sim-mine"\n'
+        'role = "train"\nprofile = "thin"\npatients = 1\nhospital = "h"\n'
+    )
+    (tmp_path / "profiles").mkdir()
+    profile = tmp_path / "profiles" / "thin.toml"
+    profile.write_text('base = "external2"\n[effects]\nphase_encode = "columns"\n')
+    shipped = load_cohort("demo").profiles["external2"]
+    effects = shipped.effects.model_copy(update={"phase_encode": "columns"})
+    assert shipped.effects.phase_encode == "rows"
+    assert load_cohort(cohort).profiles["thin"] == shipped.model_copy(update={"effects": effects})
+    profile.write_text('base = "external99"\n')
+    with pytest.raises(InputError, match="the base 'external99' is no shipped profile"):
+        load_cohort(cohort)
+
+
 def test_an_unknown_cohort_is_a_usage_error():
     with pytest.raises(UsageError, match="demo"):
         load_cohort("dmeo")

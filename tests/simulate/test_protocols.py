@@ -173,3 +173,15 @@ def test_an_agent_outside_t1c_is_refused(profiles):
 def test_effects_know_their_keys():
     with pytest.raises(InputError, match="snr"):
         parse(Effects, {"snrr": [1, 2]}, "test")
+
+
+def test_a_site_puts_its_shares_of_fat_suppression_in_the_place_of_the_protocols(profiles):
+    profile = profiles["external2"]
+    changed = profile.model_copy(update={"fat_suppressed": {"T2": 1.0}})
+    before, after = (
+        draw_scanner(each, torch.Generator().manual_seed(1)) for each in (profile, changed)
+    )
+    assert after.protocols["T2"].fat_suppressed == 1.0 != before.protocols["T2"].fat_suppressed
+    assert after.protocols["T1"] == before.protocols["T1"]
+    with pytest.raises(InputError, match="fat_suppressed: 'T9' is none of T1"):
+        parse(SiteProfile, profile.model_dump() | {"fat_suppressed": {"T9": 0.5}})

@@ -185,3 +185,23 @@ def test_the_signal_falls_towards_the_lower_neck(effects, labels):
     profile = maps.receive[:, 32, 32]
     assert float(profile[-1] / profile[0]) > 2.0
     assert (profile * maps.correction[:, 32, 32]).std() < profile.std()
+
+
+def test_grain_adds_fine_variation_and_leaves_all_else_as_it_was(effects, labels):
+    centre = (0.0, 0.0, 0.0)
+    extent = [size * step for size, step in zip(labels.shape, SPACING, strict=True)]
+
+    def exam(grain):
+        asked = effects.model_copy(update={"grain": (grain, grain)})
+        return draw_exam(asked, extent, torch.Generator().manual_seed(3))
+
+    def jump(image):
+        return float((image[:, 1:] - image[:, :-1]).std())
+
+    smooth, grainy = (exam_maps(exam(grain), labels, SPACING, centre) for grain in (0.0, 2.0))
+    assert torch.equal(smooth.receive, grainy.receive)
+    assert torch.equal(smooth.static_field_ppm, grainy.static_field_ppm)
+    for before, after in zip(smooth.textures, grainy.textures, strict=True):
+        # About two standard deviations more, and from pixel to pixel.
+        assert 1.5 < float((after - before).std()) < 2.5
+        assert jump(after) > 3 * jump(before)
