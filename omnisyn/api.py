@@ -490,38 +490,23 @@ def calibrate_model(
         The file, `NAME.calibration.safetensors`.
     """
     from omnisyn import paths
-    from omnisyn.inference.calibration import calibrate, calibration_path, write_calibration
+    from omnisyn.inference.calibration import (
+        calibrate,
+        calibration_path,
+        calibration_source,
+        write_calibration,
+    )
     from omnisyn.inference.synthesizer import Synthesizer
     from omnisyn.models.weights import find_weights
-    from omnisyn.simulate.cohort import load_cohort
-    from omnisyn.simulate.stream import SimulatedSlices
-    from omnisyn.studies.cache import CachedSlices
-    from omnisyn.studies.site import DataRoot
-    from omnisyn.studies.slices import SliceSource
     from omnisyn.volumes.atomic import refuse_existing
 
     path = calibration_path(find_weights(name, cache_dir))
     refuse_existing(path, overwrite=overwrite)
     synthesizer = Synthesizer.load(name, device, cache=cache_dir, note=note)
     root = paths.data_root(None if data is None else Path(data))
-    source: SliceSource
-    # Only their validation patients are asked for, so that batches and windows do not matter.
     if root is None:
         note(f"no data root given: calibrating on {patients} SIMULATED patients")
-        source = SimulatedSlices(
-            load_cohort("hospitals"),
-            batch_size=1,
-            crop=synthesizer.generator.stride,
-            seed=0,
-            validation_patients=patients,
-        )
-    else:
-        source = CachedSlices(
-            DataRoot(root).select("train"),
-            batch_size=1,
-            crop=synthesizer.generator.stride,
-            seed=0,
-        )
+    source = calibration_source(root, patients)
     measured = calibrate(
         synthesizer,
         source.validation(),

@@ -29,7 +29,11 @@ from omnisyn.models.tensor_file import parse_tensors
 from omnisyn.models.weights import find_weights
 from omnisyn.paths import open_regular
 from omnisyn.settings import Settings, parse
-from omnisyn.studies.slices import SliceBatch, evenly_thinned
+from omnisyn.simulate.cohort import load_cohort
+from omnisyn.simulate.stream import SimulatedSlices
+from omnisyn.studies.cache import CachedSlices
+from omnisyn.studies.site import DataRoot
+from omnisyn.studies.slices import SliceBatch, SliceSource, evenly_thinned
 from omnisyn.volumes.atomic import resource_error, write_bytes_atomic
 from omnisyn.volumes.normalize import head_mask
 
@@ -131,6 +135,20 @@ def write_calibration(path: Path, calibration: Calibration, *, overwrite: bool =
     }
     content = safetensors.torch.save(tensors, {_KEY: facts.model_dump_json()})
     write_bytes_atomic(path, content, overwrite=overwrite)
+
+
+def calibration_source(root: Path | None, patients: int) -> SliceSource:
+    """The validation patients of a data root's training sites; so many of the simulator's for None.
+
+    Raises:
+        InputError, UsageError: the root holds no site to train on, see ``DataRoot.select``.
+    """
+    # Only validation patients are asked for, so that batches and windows do not matter.
+    if root is not None:
+        return CachedSlices(DataRoot(root).select("train"), batch_size=1, crop=32, seed=0)
+    return SimulatedSlices(
+        load_cohort("hospitals"), batch_size=1, crop=32, seed=0, validation_patients=patients
+    )
 
 
 def calibrate(
