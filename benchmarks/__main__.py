@@ -1,12 +1,13 @@
 """`python -m benchmarks [NAME …]`: every table, or only those named.
 
 Those that need data take options of their own (see their `--help`): `real`, `real-curves`,
-`realism`, `uncertainty`, `familiarity` and `simulation`.
+`realism`, `adaptation`, `uncertainty`, `familiarity` and `simulation`.
 """
 
 import sys
 
 from benchmarks import (
+    adaptation,
     familiarity,
     files,
     help_time,
@@ -33,6 +34,7 @@ COMMANDS = {
     "real": real.main,
     "real-curves": real_curves.main,
     "realism": realism.main,
+    "adaptation": adaptation.main,
     "uncertainty": uncertainty.main,
     "familiarity": familiarity.main,
     "simulation": simulation.main,

@@ -58,7 +58,7 @@ def _table(rows: Sequence[Row], methods: Sequence[str], figure: str, digits: int
         [direction, patient, *(_number(found.get(name, math.nan), digits) for name in methods)]
         for (direction, patient), found in sorted(cells.items(), key=lambda item: _order(item[0]))
     ]
-    return _markdown(["direction", "patient", *methods], body, texts=2)
+    return markdown(["direction", "patient", *methods], body, texts=2)
 
 
 def _mean_lines(rows: Sequence[Row], models: Sequence[str], methods: Sequence[str]) -> Lines:
@@ -80,7 +80,7 @@ def _mean_lines(rows: Sequence[Row], models: Sequence[str], methods: Sequence[st
     head = ["method", *(title for title, _ in _FIGURES.values()), *gains]
     count = len({row.direction for row in rows if "+" not in row.direction})
     title = f"### Means over {count} directions of one source and all patients"
-    return ["", title, *_markdown(head, body, texts=1)]
+    return ["", title, *markdown(head, body, texts=1)]
 
 
 def _lesion_lines(rows: Sequence[Row], models: Sequence[str], region: str) -> Lines:
@@ -104,7 +104,7 @@ def _lesion_lines(rows: Sequence[Row], models: Sequence[str], region: str) -> Li
                 cells.append(_number(value, digits))
             body.append([direction, method, *cells])
     head = ["direction", "method", *(title for title, _ in figures.values())]
-    return ["", f"### In {region}, mean over patients", *_markdown(head, body, texts=2)]
+    return ["", f"### In {region}, mean over patients", *markdown(head, body, texts=2)]
 
 
 def rows_tsv(rows: Sequence[Row], facts: Mapping[str, str]) -> str:
@@ -130,6 +130,7 @@ def _number(value: float, digits: int, *, sign: bool = False) -> str:
     return f"{value:{'+' if sign else ''}.{digits}f}"
 
 
-def _markdown(head: Sequence[str], body: Sequence[Sequence[str]], *, texts: int) -> Lines:
+def markdown(head: Sequence[str], body: Sequence[Sequence[str]], *, texts: int) -> Lines:
+    """A table; the first `texts` columns are text, the others numbers."""
     rule = ["---"] * texts + ["---:"] * (len(head) - texts)
     return ["", *(f"| {' | '.join(cells)} |" for cells in (head, rule, *body))]

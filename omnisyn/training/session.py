@@ -164,7 +164,8 @@ def open_source(options: RunOptions, settings: StageSettings, say: Note) -> Slic
     Without a data root, or with label maps, the embedded simulation is among them.
 
     Raises:
-        InputError: the data root has no training site or no cache, or a folder no label map.
+        InputError: the data root has no training site, no cache or, alone, no patient to validate
+            on; or a folder has no label map.
         UsageError: a batch is too small to hold slices of every source.
     """
     shared: dict[str, Any] = {"crop": settings.crop, "seed": options.seed}
@@ -201,9 +202,17 @@ def open_source(options: RunOptions, settings: StageSettings, say: Note) -> Slic
         openers.append(
             lambda size: SimulatedSlices(hospitals, batch_size=size, **shared, **several)
         )
-    if len(openers) == 1:
-        return openers[0](settings.batch_size)
-    return MixedSlices(openers, settings.batch_size)
+    if len(openers) > 1:
+        return MixedSlices(openers, settings.batch_size)
+    source = openers[0](settings.batch_size)
+    if isinstance(source, CachedSlices) and not source.validation_patients:
+        # Said now, and not when the run has nothing to choose its weights by.
+        raise InputError(
+            f"no patient of {source.name} is left to validate on",
+            why="the weights to keep are chosen on a patient that is not trained on",
+            remedy="add a patient, or change the split column of patients.tsv",
+        )
+    return source
 
 
 @contextlib.contextmanager

@@ -1,14 +1,19 @@
 from pathlib import Path
 from types import ModuleType
 
+import numpy as np
 import pytest
 import torch
 
 from omnisyn.errors import InputError, UsageError
+from omnisyn.geometry import Geometry
+from omnisyn.studies.cache_files import build_cache
+from omnisyn.studies.site import SiteSettings, write_site
 from omnisyn.training import session
 from omnisyn.training.recipe import load_recipe
 from omnisyn.training.run import RunOptions
 from omnisyn.training.session import accelerator_for, open_source, resolved_recipe
+from omnisyn.volumes.write import write_volume
 
 
 def test_options_are_written_into_the_recipe(stand_in: ModuleType) -> None:
@@ -75,6 +80,23 @@ def test_without_a_data_root_the_simulator_is_used_and_named(
     assert source.simulated
     assert len(heard) == 1
     assert "SIMULATED" in heard[0]
+
+
+def test_a_patient_alone_is_refused_before_anything_is_trained(
+    stand_in: ModuleType, tmp_path: Path
+) -> None:
+    geometry = Geometry.axial((4, 32, 32), (3.0, 1.0, 1.0))
+    slices = np.full((4, 32, 32), 100.0, np.float32)
+    slices[:, :4] = 0
+    voxels = geometry.from_slices(slices)
+    for name in ("T1", "T2"):
+        path = tmp_path / "clinic" / "one" / f"{name}.nii.gz"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_volume(path, voxels, geometry)
+    build_cache(write_site(tmp_path, SiteSettings(name="clinic", role="train")))
+    settings = load_recipe(stand_in.RECIPE).finetune
+    with pytest.raises(InputError, match="no patient of clinic is left to validate on"):
+        open_source(RunOptions(data=tmp_path), settings, lambda line: None)
 
 
 def test_label_maps_are_trained_on_beside_the_procedural_heads(
