@@ -121,8 +121,8 @@ def registration_method(fixed: Any, levels: Mapping[int, float]) -> Any:
 def on_working_grid(volume: Volume) -> Any:
     """A scan on an isotropic grid along its own axes, its brightest fat and vessels clipped."""
     steps = np.array(volume.geometry.spacing)
+    shape = np.maximum(np.round(np.array(volume.geometry.shape) * steps / WORKING_SPACING_MM), 1)
     ratios = WORKING_SPACING_MM / steps
-    shape = np.maximum(np.round(np.array(volume.geometry.shape) / ratios), 1)
     scaling = np.diag([*ratios, 1.0])
     # The first voxel's outer faces stay where they are.
     scaling[:3, 3] = (ratios - 1) / 2
