@@ -217,11 +217,7 @@ class HubServer:
     def _writable(self, name: str, token: str | None) -> Repository:
         repository = self._readable(name, token)
         if token != WRITER or not name.startswith("org/"):
-            raise Refusal(
-                403,
-                message="Forbidden: pass create_pr=1 to open a pull request",
-                X_Error_Message="-",
-            )
+            raise Refusal(403, message="Forbidden: pass create_pr=1 to open a pull request")
         return repository
 
     def _create(self, token: str | None, asked: dict[str, Any]) -> Answer:

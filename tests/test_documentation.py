@@ -14,6 +14,7 @@ from typer.main import get_command
 
 from omnisyn.cli.entry import app
 from omnisyn.cli.verbs import VERBS
+from omnisyn.simulate.cohort import SHIPPED, load_cohort
 
 ROOT = Path(__file__).parents[1]
 PAGES = (ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md")))
@@ -232,15 +233,19 @@ def test_the_table_of_recipes_holds_the_recipes_own_values() -> None:
 
 def test_the_table_of_profiles_holds_the_profiles_own_scanners_and_contrasts() -> None:
     _, *rows = rows_of_table(ROOT / "docs" / "simulation.md", "profile")
-    profiles = {path.stem: path for path in (COHORTS / "profiles").glob("*.toml")}
+    profiles = {
+        name: profile
+        for cohort in SHIPPED
+        for name, profile in load_cohort(cohort).profiles.items()
+    }
     assert [row[0] for row in rows] == sorted(
         profiles, key=lambda name: (name.rstrip("0123456789") != "hospital", len(name), name)
     )
     for name, scanners, contrasts, _ in rows:
-        content = tomllib.loads(profiles[name].read_text("utf-8"))
-        machines = [f"{each['vendor']} {each['field_tesla']:g} T" for each in content["scanners"]]
+        shown = profiles[name].scanners
+        machines = [f"{each.vendor} {each.field_tesla:g} T" for each in shown]
         assert scanners == ", ".join(machines), name
-        assert contrasts.split() == list(content["scanners"][0]["protocols"]), name
+        assert contrasts.split() == list(shown[0].protocols), name
 
 
 def test_the_pages_of_the_simulation_count_the_sites_as_the_cohorts_do() -> None:

@@ -9,7 +9,7 @@ from omnisyn.training.recipe import load_recipe
 from omnisyn.training.run import RunOptions
 from omnisyn.training.session import open_source
 
-# A simulator's window, after which another head is shown.
+# About the window of a simulator, after which it shows another head.
 _EVERY = 40
 
 

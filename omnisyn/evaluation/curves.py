@@ -20,6 +20,7 @@ from omnisyn.errors import InputError
 from omnisyn.evaluation.controls import BINS, CurveSums, total
 from omnisyn.evaluation.results import Direction
 from omnisyn.listeners import Progress, unwatched
+from omnisyn.paths import open_regular
 from omnisyn.settings import Settings, parse
 from omnisyn.studies.slices import SliceSource
 from omnisyn.volumes.atomic import write_json_atomic
@@ -130,10 +131,11 @@ def read_curves(path: Path) -> TrainingCurves:
         InputError: the file is missing or holds something else.
     """
     try:
-        content = json.loads(path.read_text("utf-8"))
+        with open_regular(path) as file:
+            content = json.load(file)
     except OSError as error:
         raise InputError("cannot be read", where=path.name, why=error.strerror) from None
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise InputError("is not valid JSON", where=path.name, why=str(error)) from None
     if not isinstance(content, dict):
         raise InputError("holds no curves", where=path.name)

@@ -43,7 +43,9 @@ class Sparsification:
         NaN where all errors are equal.
         """
         constant = float(np.mean(self.remaining[0] - self.oracle))
-        return self.area / constant if constant > 0 else float("nan")
+        # The means of equal errors differ by what summing rounds off.
+        least = 1e-9 * float(self.remaining[0])
+        return self.area / constant if constant > least else float("nan")
 
 
 def sparsify(errors: NDArray[np.floating], uncertainty: NDArray[np.floating]) -> Sparsification:

@@ -10,7 +10,6 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import cycle, islice
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -26,7 +25,6 @@ from omnisyn.inference.familiarity import FamiliarityStatistics, fit_familiarity
 from omnisyn.inference.uncertainty import ErrorStatistics, ErrorWeights, fit_error_weights, signs
 from omnisyn.listeners import Note, Progress, unwatched
 from omnisyn.models.tensor_file import parse_tensors
-from omnisyn.models.weights import find_weights
 from omnisyn.paths import open_regular
 from omnisyn.settings import Settings, parse
 from omnisyn.simulate.cohort import load_cohort
@@ -42,7 +40,7 @@ if TYPE_CHECKING:
 
 _KEY = "calibration"
 _SLICES_FOR_ERRORS = 2
-_SEVERAL = 3
+_SEVERAL_SOURCES = 2
 
 
 class CalibrationFacts(Settings):
@@ -52,7 +50,7 @@ class CalibrationFacts(Settings):
     measured_on: str
     simulated: bool
     patients: int = Field(ge=2)
-    contrasts: tuple[str, ...]
+    contrasts: tuple[str, ...] = Field(min_length=1)
     limit: float = Field(gt=0)
     errors: ErrorStatistics
 
@@ -83,21 +81,19 @@ def calibration_path(card: Path) -> Path:
     return card.with_name(f"{card.stem}.calibration.safetensors")
 
 
-def read_calibration(
-    weights: str | Path | None, sha256: str, cache: Path | None, note: Note
-) -> Calibration | None:
+def read_calibration(card: Path, sha256: str, note: Note) -> Calibration | None:
     """The calibration beside a set of weights; None where there is none, or one of other weights.
 
     Args:
-        weights: as in `load_weights`.
-        sha256: of the weights that were loaded.
-        cache: the folder for downloads.
+        card: of the weights that were loaded.
+        sha256: of these weights.
         note: hears that the calibration belongs to other weights.
 
     Raises:
         ModelError: it is damaged.
+        ResourceError: the disk does not let it be read.
     """
-    path = calibration_path(find_weights(weights, cache))
+    path = calibration_path(card)
     try:
         with open_regular(path) as file:
             content = file.read()
@@ -189,28 +185,33 @@ def calibrate(
 def _fit_errors(
     synthesizer: Synthesizer, patients: Sequence[SliceBatch], progress: Progress
 ) -> ErrorStatistics:
-    """Each patient is synthesized in one direction from one source, and from several."""
+    """Each patient is synthesized in one direction from one source, and from several.
+
+    A target is never one with fat suppression, which was not asked for.
+    """
     samples: dict[bool, list[tuple[NDArray[np.float32], NDArray[np.float32]]]] = {
         False: [],
         True: [],
     }
     for number, patient in enumerate(patients):
-        known = [
-            name
-            for name, there in zip(NAMES, patient.present.all(dim=0).tolist(), strict=True)
-            if there and name in synthesizer.contrasts
-        ]
-        # The turn goes round, so that every contrast comes to be source and target.
-        turn = list(islice(cycle(known), number, number + len(known)))
-        for several in (False, True):
-            sources = turn[1 : _SEVERAL if several else 2]
-            if sources and (len(sources) > 1) == several:
-                samples[several].append(_sample(synthesizer, patient, sources, turn[0]))
+        present = patient.present.all(dim=0)
+        plain = present & ~patient.fat_suppressed.any(dim=0)
+        known = [name for name in synthesizer.contrasts if present[NAMES.index(name)]]
+        targets = [name for name in known if plain[NAMES.index(name)]]
+        if targets:
+            # The turn goes round, so that every contrast comes to be source and target.
+            target = targets[number % len(targets)]
+            place = known.index(target)
+            others = known[place + 1 :] + known[:place]
+            for several, count in ((False, 1), (True, _SEVERAL_SOURCES)):
+                if len(others) >= count:
+                    sample = _sample(synthesizer, patient, others[:count], target)
+                    samples[several].append(sample)
         progress(number + 1, len(patients), "errors")
     if not samples[False]:
         raise InputError(
             "no patient has the contrasts to calibrate on",
-            why="two contrasts of one patient are needed",
+            why="two contrasts of one patient are needed, one of them without fat suppression",
             remedy="take other patients",
         )
     return ErrorStatistics(
@@ -252,7 +253,9 @@ def _parsed(content: bytes, where: str) -> Calibration:
         )
         if descriptions.shape != (len(facts.contrasts), *spread.shape):
             raise ValueError(f"{descriptions.shape} descriptions, {len(facts.contrasts)} contrasts")
-    except (KeyError, TypeError, ValueError, InputError) as error:
+        if not (np.isfinite(descriptions).all() and (spread > 0).all()):
+            raise ValueError("a description is not finite, or a spread is not above zero")
+    except (KeyError, TypeError, ValueError, RecursionError, InputError) as error:
         raise ModelError(
             "this is no calibration of weights",
             where=where,

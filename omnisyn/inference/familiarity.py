@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from torch.nn import functional
 
 from omnisyn.contrasts import NAMES
+from omnisyn.errors import InputError
 from omnisyn.models.generator import Generator
 from omnisyn.studies.slices import SliceBatch, evenly_thinned
 from omnisyn.volumes.normalize import MINIMUM_HEAD_FRACTION, head_boxes, head_fraction, head_mask
@@ -203,6 +204,7 @@ def fit_familiarity(
 
     Raises:
         ValueError: fewer patients.
+        InputError: no two patients have a contrast in common.
     """
     if len(patients) < 2:
         raise ValueError("a limit needs two patients or more")
@@ -229,7 +231,13 @@ def _statistics(
         others = descriptions[(kinds == kind) & (of != owner)]
         if len(others):
             nearest.append(float(_distances(row, others, spread).min()))
-    limit = LIMIT_FACTOR * float(np.quantile(nearest, 0.95)) if nearest else np.inf
+    if not nearest:
+        raise InputError(
+            "there is no limit to what is familiar",
+            why="no two patients have a contrast in common",
+            remedy="take more patients",
+        )
+    limit = LIMIT_FACTOR * float(np.quantile(nearest, 0.95))
     return FamiliarityStatistics(tuple(names), descriptions, spread, limit)
 
 

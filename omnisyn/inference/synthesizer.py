@@ -79,7 +79,7 @@ class Synthesizer:
             identity=ModelIdentity(loaded.card.name, loaded.sha256, str(chosen), precision),
             device=chosen,
             dtype=dtype,
-            calibration=read_calibration(weights, loaded.sha256, cache, note),
+            calibration=read_calibration(loaded.path, loaded.sha256, note),
             note=note,
         )
 

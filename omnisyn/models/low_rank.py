@@ -31,9 +31,9 @@ class LowRankChange(nn.Module):
 
 
 def add_low_rank_changes(network: nn.Module, rank: int, seed: int) -> None:
-    """Give the kernel of each layer of a network a change that is trained in its place.
+    """Give the kernel of each convolution and linear layer a change that is trained in its place.
 
-    Nothing else of the network is trained from then on, biases included.
+    Nothing else of the network is trained from then on: no bias, and no transposed convolution.
     """
     network.requires_grad_(False)
     generator = torch.Generator().manual_seed(seed)

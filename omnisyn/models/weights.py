@@ -30,10 +30,11 @@ DEFAULT_WEIGHTS = "small"
 
 @dataclass(frozen=True)
 class LoadedWeights:
-    """A generator in evaluation mode, and the card and hash of what was loaded into it."""
+    """A generator in evaluation mode, and what was loaded into it: card, its path, and hash."""
 
     generator: Generator
     card: WeightCard
+    path: Path
     sha256: str
 
 
@@ -78,7 +79,8 @@ def load_weights(source: str | Path | None = None, cache: Path | None = None) ->
     Raises ModelError, with the difference, when the weights are missing, damaged, pickled, or do
     not fit the model their card names; UsageError for a malformed hub address.
     """
-    card, content = read_weights(find_weights(source, cache))
+    path = find_weights(source, cache)
+    card, content = read_weights(path)
     try:
         generator = build_generator(card.model)
     except (UsageError, ValueError) as error:
@@ -97,7 +99,7 @@ def load_weights(source: str | Path | None = None, cache: Path | None = None) ->
             remedy="use the version of omnisyn that the weights were made with",
         )
     fill_module(generator, parse_tensors(content, card.file), card.file)
-    return LoadedWeights(generator.eval(), card, card.sha256)
+    return LoadedWeights(generator.eval(), card, path, card.sha256)
 
 
 def load_card(source: str | Path | None = None, cache: Path | None = None) -> WeightCard:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -49,15 +50,8 @@ def align_patient(patient: Patient, atlases: Sequence[Atlas] = (), note: Note = 
         # Heavy, and not needed where everything is aligned.
         from omnisyn.studies.register import INTERPOLATION, register, resample
 
-        try:
+        with _told_of(patient, name):
             found = register(fixed, volumes[name])
-        except InputError as error:
-            raise InputError(
-                error.what,
-                where=f"{patient.label}/{name}",
-                why=error.why,
-                remedy=error.remedy,
-            ) from error
         volumes[name] = resample(volumes[name], found, fixed.geometry)
         facts[name] = {
             "RegisteredTo": reference,
@@ -72,7 +66,8 @@ def align_patient(patient: Patient, atlases: Sequence[Atlas] = (), note: Note = 
     if atlases:
         from omnisyn.studies.brain import brain_mask
 
-        mask = brain_mask(fixed, atlases)
+        with _told_of(patient, reference):
+            mask = brain_mask(fixed, atlases)
         for name, volume in volumes.items():
             alone = np.where(mask, volume.voxels, np.float32(0))
             volumes[name] = replace(volume, voxels=alone)
@@ -88,3 +83,14 @@ def align_patient(patient: Patient, atlases: Sequence[Atlas] = (), note: Note = 
                 like=fixed,
                 overwrite=True,
             )
+
+
+@contextmanager
+def _told_of(patient: Patient, name: str) -> Iterator[None]:
+    """Among many patients the name of a file alone would not say whose it is."""
+    try:
+        yield
+    except InputError as error:
+        raise InputError(
+            error.what, where=f"{patient.label}/{name}", why=error.why, remedy=error.remedy
+        ) from error

@@ -148,10 +148,27 @@ def _grown(
 
 
 def _warped_brain(scan: Volume, atlas: Atlas) -> NDArray[np.float32]:
-    fixed, moving = on_working_grid(scan), on_working_grid(atlas.painted)
+    """The atlas's brain on the scan's grid, from 0 to 1; none where it cannot be registered."""
+    brain = to_image(atlas.brain, atlas.painted.geometry)
+    try:
+        warp = _warp(scan, atlas.painted, brain)
+    except RuntimeError:
+        return np.zeros(scan.geometry.shape, np.float32)
+    onto = empty_image(scan.geometry)
+    return to_array(
+        SimpleITK.Resample(brain, onto, warp, SimpleITK.sitkLinear, 0.0, SimpleITK.sitkFloat32)
+    )
+
+
+def _warp(scan: Volume, painted: Volume, brain: Any) -> Any:
+    """SimpleITK's transform, points of the scan to points of the atlas (mm, LPS+).
+
+    Raises RuntimeError where the two have nothing in common.
+    """
+    fixed, moving = on_working_grid(scan), on_working_grid(painted)
     affine = SimpleITK.AffineTransform(3)
     affine.SetCenter(mass_centre(scan).tolist())
-    affine.SetTranslation((mass_centre(atlas.painted) - mass_centre(scan)).tolist())
+    affine.SetTranslation((mass_centre(painted) - mass_centre(scan)).tolist())
     method = registration_method(fixed, {4: 4.0, 2: 2.0})
     method.SetOptimizerAsRegularStepGradientDescent(
         learningRate=4.0, minStep=0.02, numberOfIterations=50, relaxationFactor=0.6
@@ -160,7 +177,6 @@ def _warped_brain(scan: Volume, atlas: Atlas) -> NDArray[np.float32]:
     method.SetInitialTransform(affine, inPlace=True)
     method.Execute(fixed, moving)
 
-    brain = to_image(atlas.brain, atlas.painted.geometry)
     rough = to_array(
         SimpleITK.Resample(brain, fixed, affine, SimpleITK.sitkLinear, 0.0, SimpleITK.sitkFloat32)
     )
@@ -178,11 +194,7 @@ def _warped_brain(scan: Volume, atlas: Atlas) -> NDArray[np.float32]:
         gradientConvergenceTolerance=1e-5, numberOfIterations=25, maximumNumberOfCorrections=5
     )
     method.Execute(fixed, moving)
-    whole = SimpleITK.CompositeTransform([affine, warp])
-    onto = empty_image(scan.geometry)
-    return to_array(
-        SimpleITK.Resample(brain, onto, whole, SimpleITK.sitkLinear, 0.0, SimpleITK.sitkFloat32)
-    )
+    return SimpleITK.CompositeTransform([affine, warp])
 
 
 def _around_brain(

@@ -27,6 +27,7 @@ WORKING_SPACING_MM = 2.0
 _BINS = 32
 _SAMPLES = 15_000
 _SEED = 1
+_LEAST_SMOOTHED = 4
 # Shrink factor of the working grid → smoothing in mm.
 _COARSE, _FINE = {4: 4.0, 2: 2.0}, {1: 0.0}
 # Beyond this percentile lie fat near the coil and vessels, which would leave tissue a few bins.
@@ -56,7 +57,7 @@ def register(fixed: Volume, moving: Volume) -> Registration:
     """Finds where the head of one scan lies in another scan of the same patient.
 
     Raises:
-        InputError: the two scans share no place, by the positions in their files.
+        InputError: the two scans share no place, or hardly any, by the positions in their files.
     """
     target, source = on_working_grid(fixed), on_working_grid(moving)
     corners = head_corners(fixed)
@@ -69,7 +70,7 @@ def register(fixed: Volume, moving: Volume) -> Registration:
         raise InputError(
             "two scans of one patient share no place",
             where=moving.provenance.name,
-            why=f"it does not overlap with {fixed.provenance.name}",
+            why=f"it hardly overlaps with {fixed.provenance.name}, or not at all",
             remedy="check that both are scans of one patient, in one scanner space",
         )
     best, after = identity, before
@@ -117,17 +118,19 @@ def registration_method(fixed: Any, levels: Mapping[int, float]) -> Any:
     return method
 
 
-def on_working_grid(volume: Volume, spacing_mm: float = WORKING_SPACING_MM) -> Any:
+def on_working_grid(volume: Volume) -> Any:
     """A scan on an isotropic grid along its own axes, its brightest fat and vessels clipped."""
     steps = np.array(volume.geometry.spacing)
-    shape = np.maximum(np.round(np.array(volume.geometry.shape) * steps / spacing_mm), 1)
-    scaling = np.diag([*(spacing_mm / steps), 1.0])
+    shape = np.maximum(np.round(np.array(volume.geometry.shape) * steps / WORKING_SPACING_MM), 1)
+    ratios = WORKING_SPACING_MM / steps
+    scaling = np.diag([*ratios, 1.0])
     # The first voxel's outer faces stay where they are.
-    scaling[:3, 3] = (spacing_mm / steps - 1) / 2
+    scaling[:3, 3] = (ratios - 1) / 2
     grid = Geometry(shape.astype(int).tolist(), volume.geometry.affine @ scaling)
     image = to_image(volume.voxels, volume.geometry)
-    blur = np.sqrt(np.maximum(spacing_mm**2 - steps**2, 0.0)) / 2
-    if blur.any():
+    blur = np.sqrt(np.maximum(WORKING_SPACING_MM**2 - steps**2, 0.0)) / 2
+    # The filter refuses scans of fewer slices; unsmoothed they are registered a little worse.
+    if blur.any() and min(volume.geometry.shape) >= _LEAST_SMOOTHED:
         image = SimpleITK.SmoothingRecursiveGaussian(image, np.maximum(blur, 1e-3).tolist())
     image = SimpleITK.Resample(
         image, empty_image(grid), SimpleITK.Transform(), SimpleITK.sitkLinear
@@ -210,7 +213,7 @@ def _moved(fixed: Any, moving: Any, start: Any, levels: Mapping[int, float]) -> 
 
 
 def _metric(fixed: Any, moving: Any, transform: Any) -> float:
-    """Negative mutual information; infinite where nothing overlaps."""
+    """Negative mutual information; infinite where hardly anything overlaps."""
     # Every second voxel along each axis tells as much.
     fixed = SimpleITK.Shrink(fixed, [2, 2, 2])
     method = registration_method(fixed, {1: 0.0})

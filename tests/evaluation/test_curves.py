@@ -86,7 +86,7 @@ def test_curves_come_back_from_their_file(curves, tmp_path):
         assert_equal(back.sums[direction], sums)
 
 
-@pytest.mark.parametrize("text", [None, "{", "[]", '{"slices": 1}'])
+@pytest.mark.parametrize("text", [None, "{", "[]", '{"slices": 1}', "[" * 100_000])
 def test_anything_else_is_refused(tmp_path, text):
     path = tmp_path / "curves.json"
     if text is not None:

@@ -36,6 +36,12 @@ def test_the_curve_by_hand() -> None:
     np.testing.assert_allclose(found.oracle[half], 1.5)
 
 
+@pytest.mark.parametrize("error", [0.0, 0.1, 0.37])
+def test_equal_errors_have_no_order(errors: np.ndarray, error: float) -> None:
+    for uncertainty in (errors, np.zeros_like(errors), errors > 0.1):
+        assert np.isnan(sparsify(np.full_like(errors, error), uncertainty).relative_area)
+
+
 def test_arrays_that_do_not_belong_together_are_refused(errors: np.ndarray) -> None:
     with pytest.raises(ValueError, match="uncertainty"):
         sparsify(errors, errors[0])

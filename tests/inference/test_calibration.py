@@ -5,6 +5,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import safetensors
+import safetensors.torch
+import torch
 
 from omnisyn.contrasts import NAMES
 from omnisyn.errors import InputError, ModelError
@@ -16,8 +19,9 @@ from omnisyn.inference.calibration import (
     write_calibration,
 )
 from omnisyn.inference.synthesizer import Synthesizer
-from omnisyn.listeners import unheard
+from omnisyn.listeners import Note, unheard
 from omnisyn.models.weights import find_weights, list_weights
+from tests.hub_server import HubServer
 from tests.inference.ellipses import ellipses
 
 
@@ -31,8 +35,8 @@ def calibration(synthesizer: Synthesizer) -> Calibration:
     return calibrate(synthesizer, ellipses(4), "ellipses", simulated=True)
 
 
-def read(tiny_weights: Path, sha256: str, **options: object) -> Calibration | None:
-    return read_calibration(tiny_weights, sha256, None, options.get("note", unheard))
+def read(weights: Path, sha256: str, note: Note = unheard) -> Calibration | None:
+    return read_calibration(find_weights(weights), sha256, note)
 
 
 def test_what_is_written_is_read_again_and_loaded_with_the_weights(
@@ -97,9 +101,61 @@ def test_too_few_patients_are_refused(synthesizer: Synthesizer) -> None:
         calibrate(synthesizer, ellipses(2, ("T1",)), "one contrast", simulated=True)
 
 
+def test_patients_without_a_contrast_in_common_are_refused(synthesizer: Synthesizer) -> None:
+    strangers = [*ellipses(1, ("T1", "T2")), *ellipses(1, ("FLAIR", "PD"))]
+    with pytest.raises(InputError, match="no two patients have a contrast in common"):
+        calibrate(synthesizer, strangers, "strangers", simulated=True)
+
+
+def test_errors_are_measured_on_plain_targets_only(synthesizer: Synthesizer) -> None:
+    """A plain contrast was asked for, so that dark fat is no error of it."""
+    patients = ellipses(2, ("T1", "T2"))
+    suppressed = torch.zeros_like(patients[0].present)
+    suppressed[:, NAMES.index("T2")] = True
+    half = [replace(each, fat_suppressed=suppressed) for each in patients]
+    assert calibrate(synthesizer, half, "half of them", simulated=True).patients == 2
+    none = [replace(each, fat_suppressed=each.present) for each in patients]
+    with pytest.raises(InputError, match="without fat suppression"):
+        calibrate(synthesizer, none, "none of them", simulated=True)
+
+
+def test_damage_inside_is_no_calibration(
+    tmp_path: Path, synthesizer: Synthesizer, calibration: Calibration
+) -> None:
+    card = tmp_path / "tiny.json"
+    path = calibration_path(card)
+    write_calibration(path, calibration)
+    sha256 = synthesizer.identity.sha256
+    tensors = safetensors.torch.load_file(path)
+    with safetensors.safe_open(path, "pt") as file:
+        facts = file.metadata()
+    damaged = [
+        (tensors, {"calibration": "[" * 100_000}),
+        *(
+            (tensors | {name: torch.full_like(tensors[name], value)}, facts)
+            for name, value in (("descriptions", torch.nan), ("spread", torch.nan), ("spread", 0))
+        ),
+    ]
+    for content in damaged:
+        safetensors.torch.save_file(content[0], path, content[1])
+        with pytest.raises(ModelError, match="no calibration of weights"):
+            read_calibration(card, sha256, unheard)
+    safetensors.torch.save_file(tensors, path, facts)
+    assert read_calibration(card, sha256, unheard) is not None
+
+
+def test_weights_on_the_hub_are_asked_for_once(hub: HubServer, tiny_weights: Path) -> None:
+    """Else a branch that moves in between would bring other weights just for their name."""
+    hub.create("org/tiny")
+    files = (tiny_weights, find_weights(tiny_weights))
+    hub.add("org/tiny", {path.name: path.read_bytes() for path in files})
+    Synthesizer.load("hf-hub:org/tiny", "cpu")
+    assert hub.requests.count("GET /api/models/org/tiny/revision/main") == 1
+
+
 def test_the_shipped_calibration_belongs_to_the_shipped_weights() -> None:
     for card in list_weights():
-        found = read_calibration(card.name, card.sha256, None, pytest.fail)
+        found = read_calibration(find_weights(card.name), card.sha256, pytest.fail)
         assert found is not None, f"run: omnisyn models calibrate {card.name}"
         weights = find_weights(card.name).with_name(card.file)
         assert found.weights_sha256 == hashlib.sha256(weights.read_bytes()).hexdigest()

@@ -47,6 +47,13 @@ def test_brain_of_another_head_is_found(tmp_path: Path):
     assert mask[head == AROUND].mean() < 0.06
 
 
+def test_scan_that_no_atlas_fits_is_refused(tmp_path: Path):
+    atlas = read_atlas(write_atlas(tmp_path / "atlas.nii.gz", labels([76.0, 88.0, 72.0], 1.0)))
+    blank = Volume(np.ones(GRID.shape, np.float32), GRID)
+    with pytest.raises(InputError, match="no brain was found"):
+        brain_mask(blank, [atlas])
+
+
 @pytest.mark.parametrize("label", [WHITE, AROUND])
 def test_atlas_without_brain_or_surroundings_is_refused(tmp_path: Path, label: int):
     head = np.where(labels([76.0, 88.0, 72.0], 1.0) > 0, label, 0).astype(np.uint16)

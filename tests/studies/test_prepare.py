@@ -123,6 +123,18 @@ def test_site_of_contrasts_on_two_grids_is_refused(make_site: MakeSite, write_he
         prepare(site.path)
 
 
+def test_patient_whose_brain_is_not_found_is_named(
+    source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    def none(scan: Volume, atlases: list[str]) -> NDArray[np.bool_]:
+        raise InputError("no brain was found", where=scan.provenance.name)
+
+    monkeypatch.setattr("omnisyn.studies.brain.read_atlas", lambda path: path.name)
+    monkeypatch.setattr("omnisyn.studies.brain.brain_mask", none)
+    with pytest.raises(InputError, match="brains/case2/T1: no brain was found"):
+        prepare(source, tmp_path / "root" / "brains", brain_atlases=[Path("one")])
+
+
 def test_brain_alone_is_kept_where_atlases_are_given(
     source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):

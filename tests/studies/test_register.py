@@ -107,6 +107,20 @@ def test_patient_who_is_known_to_have_moved():
     assert found.metric_after < 1.2 * found.metric_before
 
 
+def test_three_slices_are_registered_and_one_is_refused_in_words():
+    fixed = head(FIXED, np.eye(4), [300.0, 500.0, 150.0])
+    affine = MOVING.affine.copy()
+    affine[2, 3] = MIDDLE[2]
+    three, one = (
+        head(Geometry((60, 64, slices), affine), np.eye(4), [80.0, 200.0, 600.0])
+        for slices in (3, 1)
+    )
+    found = register(fixed, three)
+    assert found.metric_after <= found.metric_before
+    with pytest.raises(InputError, match="hardly overlaps"):
+        register(fixed, one)
+
+
 def test_scans_that_share_no_place_are_refused():
     fixed = head(FIXED, np.eye(4), [300.0, 500.0, 150.0])
     affine = MOVING.affine.copy()
