@@ -26,7 +26,14 @@ from typer.main import get_command
 
 from omnisyn.cli.console import READER_GONE, Console
 from omnisyn.cli.verbs import VerbGroup
-from omnisyn.errors import InputError, OmnisynError, ResourceError, UsageError, reason_of
+from omnisyn.errors import (
+    InputError,
+    OmnisynError,
+    ResourceError,
+    UsageError,
+    reason_of,
+    sentence_of,
+)
 
 INTERRUPTED = 130
 TERMINATED = 143
@@ -111,8 +118,8 @@ def _report(fault: Exception, console: Console) -> int:
         console.error(str(known))
         return known.exit_code
     console.error(
-        f"unexpected {type(fault).__name__}: {reason_of(fault)} (run again with -vv for the "
-        "traceback, and please report it)"
+        f"unexpected {sentence_of(fault)} (run again with -vv for the traceback, and please report "
+        "it)"
     )
     return 1
 

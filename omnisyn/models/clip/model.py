@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 import torch
 
-from omnisyn.errors import ModelError, UsageError, reason_of
+from omnisyn.errors import ModelError, UsageError, reason_of, sentence_of
 from omnisyn.models.clip.text_image import (
     SMALL,
     ClipSettings,
@@ -144,7 +144,7 @@ def _shape_in(folder: Path) -> ClipShape:
         raise ModelError(
             f"the folder has no valid {_CONFIGURATION}",
             where=name_of(folder),
-            why=f"{type(error).__name__}: {reason_of(error)}",
+            why=sentence_of(error),
             remedy="give a folder or a hub model in open_clip's layout",
         ) from error
 
