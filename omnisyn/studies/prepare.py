@@ -8,8 +8,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from isal import isal_zlib
-
 from omnisyn.contrasts import NAMES
 from omnisyn.errors import InputError, UsageError
 from omnisyn.listeners import Note, Progress, unheard, unwatched
@@ -43,9 +41,8 @@ from omnisyn.volumes.atomic import (
     write_json_atomic,
 )
 from omnisyn.volumes.file_bytes import read_file
+from omnisyn.volumes.gzip_member import pack
 from omnisyn.volumes.read import read_sidecar
-
-_GZIP_LEVEL = 3
 
 
 @dataclass(frozen=True)
@@ -261,10 +258,7 @@ def _copy_patient(patient: FoundPatient, folder: Path) -> None:
     target.mkdir()
     for name, path in {**patient.contrasts, **patient.masks}.items():
         file = read_file(path)
-        content = file.content
-        if not file.packed:
-            packer = isal_zlib.compressobj(_GZIP_LEVEL, isal_zlib.DEFLATED, 31)
-            content = packer.compress(content) + packer.flush()
+        content = file.content if file.packed else b"".join(pack(file.content))
         write_bytes_atomic(target / f"{name}.nii.gz", content)
         if name in patient.contrasts:
             digest = hashlib.sha256(file.content).hexdigest()
