@@ -18,7 +18,8 @@ from omnisyn.errors import InputError, UsageError
 from omnisyn.inference.naming import without_contrast
 from omnisyn.paths import name_of, named
 from omnisyn.studies.subjects import labels, names_subject, owner, owners
-from omnisyn.volumes.read import NIFTI_SUFFIXES, is_dicom_folder, read_sidecar, stated_contrast
+from omnisyn.volumes.read import is_dicom_folder, read_sidecar, stated_contrast
+from omnisyn.volumes.write import NIFTI_SUFFIXES
 
 # Files beside a scan that show no contrast, whatever else their names say.
 _NO_SCAN = re.compile(

@@ -16,9 +16,11 @@ from pathlib import Path
 from omnisyn.contrasts import NAMES, guess_contrast
 from omnisyn.errors import InputError
 from omnisyn.paths import name_of
+from omnisyn.studies.site import CACHE_FOLDER, SITE_FILE
 from omnisyn.studies.subjects import names_subject, owners, person, without_labels
 from omnisyn.volumes.atomic import resource_error
-from omnisyn.volumes.read import NIFTI_SUFFIXES, read_sidecar
+from omnisyn.volumes.read import read_sidecar
+from omnisyn.volumes.write import NIFTI_SUFFIXES
 
 DEEPEST_LEVEL = 4
 """Folders below the source that are searched: group, subject, session, anat."""
@@ -28,7 +30,7 @@ _VISIT = re.compile(
     r"[-_]?[0-9A-Za-z]*",
     re.IGNORECASE,
 )
-_OTHER_FOLDERS = {"derivatives", "sourcedata", "code", "cache"}
+_OTHER_FOLDERS = {"derivatives", "sourcedata", "code", CACHE_FOLDER}
 _MASK_WORDS = {
     "tumour": "tumour",
     "tumor": "tumour",
@@ -157,7 +159,7 @@ def _nifti_files(folder: Path, levels: int) -> Iterator[Path]:
         if not path.is_dir() or path.is_symlink():
             if path.name.lower().endswith(NIFTI_SUFFIXES):
                 yield path
-        elif levels > 0 and path.name not in _OTHER_FOLDERS and not (path / "site.toml").exists():
+        elif levels > 0 and path.name not in _OTHER_FOLDERS and not (path / SITE_FILE).exists():
             yield from _nifti_files(path, levels - 1)
 
 

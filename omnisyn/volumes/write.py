@@ -24,13 +24,14 @@ from omnisyn.volumes.nifti_header import build_header, parse_header
 from omnisyn.volumes.volume import Provenance, Volume
 
 VoxelType = Literal["float32", "uint8", "int16", "uint16"]
+NIFTI_SUFFIXES = (".nii.gz", ".nii")
 
 
 def sidecar_path(path: str | Path) -> Path:
     """The JSON file that belongs to a NIfTI file: `x.nii.gz` → `x.json`."""
     path = Path(path)
     stem = path.name
-    for suffix in (".nii.gz", ".nii"):
+    for suffix in NIFTI_SUFFIXES:
         if stem.lower().endswith(suffix):
             stem = stem[: -len(suffix)]
             break
