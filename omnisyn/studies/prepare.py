@@ -82,7 +82,6 @@ def prepare(
     role: Role | None = None,
     scanner: str | None = None,
     hospital: str | None = None,
-    description: str | None = None,
     credit: str | None = None,
     brain_atlases: Sequence[Path] = (),
     overwrite: bool = False,
@@ -107,7 +106,6 @@ def prepare(
         role: of a new site; default ``train``.
         scanner: of a new site, free text.
         hospital: of a new site, free text.
-        description: of a new site, free text.
         credit: of a new site: whom to thank for the data.
         brain_atlases: whole-head label maps (see ``brain``); with them the site's volumes are 0
             outside the brain.
@@ -127,7 +125,6 @@ def prepare(
         "role": role,
         "scanner": scanner,
         "hospital": hospital,
-        "description": description,
         "credit": credit,
     }
     given = {key: value for key, value in properties.items() if value is not None}

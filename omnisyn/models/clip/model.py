@@ -29,11 +29,8 @@ _CONFIGURATION = "open_clip_config.json"
 _PATTERNS = (_CONFIGURATION, "open_clip*.safetensors")
 
 
-def build_clip(settings: ClipSettings, seed: int = 0, cache: Path | None = None) -> TextImageModel:
+def build_clip(settings: ClipSettings, seed: int = 0) -> TextImageModel:
     """The text-image model of `settings`; what is not loaded is initialised from `seed`.
-
-    Args:
-        cache: folder for downloads; None leaves it to the Hugging Face variables.
 
     Raises:
         UsageError: open_clip knows no such architecture, or `small` was given weights.
@@ -49,7 +46,7 @@ def build_clip(settings: ClipSettings, seed: int = 0, cache: Path | None = None)
                     remedy="choose the architecture ViT-B-32, or leave the weights out",
                 )
             return assemble(_small_shape(settings.embed_size))
-        source = _find_source(settings, cache)
+        source = _find_source(settings)
         model = assemble(source.shape)
     if source.file is not None:
         _load(model, source.file, source.sha256 or settings.sha256)
@@ -90,7 +87,7 @@ class _Source(NamedTuple):
     """What an address on the hub pins."""
 
 
-def _find_source(settings: ClipSettings, cache: Path | None) -> _Source:
+def _find_source(settings: ClipSettings) -> _Source:
     weights = settings.weights
     if weights is None:
         return _Source(_known_shape(settings.architecture, quick_gelu=False), None)
@@ -104,10 +101,10 @@ def _find_source(settings: ClipSettings, cache: Path | None) -> _Source:
                 remedy="choose ViT-B-32",
             )
         address = HubAddress(published["hf_hub"].strip("/"))
-        return _Source(shape, _weights_in(fetch_from_hub(address, _PATTERNS, cache)))
+        return _Source(shape, _weights_in(fetch_from_hub(address, _PATTERNS)))
     if is_hub_address(weights):
         address = parse_hub_address(weights)
-        folder = fetch_from_hub(address, _PATTERNS, cache)
+        folder = fetch_from_hub(address, _PATTERNS)
         return _Source(_shape_in(folder), _weights_in(folder), address.sha256)
     path = Path(weights)
     if path.is_dir():
