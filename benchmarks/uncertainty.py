@@ -24,7 +24,7 @@ from omnisyn.inference.patients import find_patients
 from omnisyn.inference.synthesizer import Synthesizer
 from omnisyn.simulate.embedded import embedded_root
 from omnisyn.studies.slices import evenly_thinned
-from omnisyn.volumes.normalize import MINIMUM_HEAD_FRACTION, head_fraction, head_mask, scale
+from omnisyn.volumes.normalize import head_mask, head_slices, scale
 from omnisyn.volumes.read import read_volume
 
 Slices = NDArray[np.float32]
@@ -181,6 +181,5 @@ def _patients(data: Path | None) -> Iterator[dict[str, Slices]]:
         if len({slices.shape for slices in scaled.values()}) > 1:
             continue
         mask = head_mask(list(scaled.values()))
-        held = np.flatnonzero(head_fraction(mask) >= MINIMUM_HEAD_FRACTION).tolist()
-        chosen = evenly_thinned(held, _SLICES)
+        chosen = evenly_thinned(head_slices(mask).tolist(), _SLICES)
         yield {name: slices[chosen] for name, slices in scaled.items()}
