@@ -30,10 +30,7 @@ def open_regular(path: Path) -> BufferedReader:
 
 def chosen_cache(override: Path | None = None) -> Path | None:
     """The cache folder that was asked for: the argument, else ``OMNISYN_CACHE``, else None."""
-    if override is not None:
-        return override
-    named = os.environ.get("OMNISYN_CACHE")
-    return Path(named) if named else None
+    return _chosen(override, "OMNISYN_CACHE")
 
 
 def cache_dir(override: Path | None = None) -> Path:
@@ -53,7 +50,11 @@ def cache_dir(override: Path | None = None) -> Path:
 
 def data_root(override: Path | None = None) -> Path | None:
     """The folder of sites: the argument, else ``OMNISYN_DATA``, else None: the simulated sites."""
+    return _chosen(override, "OMNISYN_DATA")
+
+
+def _chosen(override: Path | None, variable: str) -> Path | None:
     if override is not None:
         return override
-    named = os.environ.get("OMNISYN_DATA")
-    return Path(named) if named else None
+    said = os.environ.get(variable)
+    return Path(said) if said else None

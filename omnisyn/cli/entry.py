@@ -25,6 +25,7 @@ import typer
 from typer.main import get_command
 
 from omnisyn.cli.console import READER_GONE, Console
+from omnisyn.cli.options import HELP_NAMES
 from omnisyn.cli.verbs import VerbGroup
 from omnisyn.errors import (
     InputError,
@@ -44,7 +45,7 @@ app = typer.Typer(
     epilog="For research only: not a medical device, and a synthetic image is not a measurement.",
     rich_markup_mode=None,
     add_completion=False,
-    context_settings={"help_option_names": ["-h", "--help"]},
+    context_settings=dict(HELP_NAMES),
 )
 
 

@@ -56,7 +56,7 @@ def read_tensors(path: Path, seal: FileSeal) -> dict[str, Tensor]:
         ModelError: the file is missing, or not the one that `seal` describes.
         ResourceError: it cannot be read.
     """
-    return parse_tensors(read_sealed(path, seal), _place(path))
+    return parse_tensors(read_sealed(path, seal), place_of(path))
 
 
 def save_checkpoint(folder: Path, checkpoint: Checkpoint, keep: int) -> Path:
@@ -115,12 +115,12 @@ def load_checkpoint(path: Path) -> Checkpoint:
         whole = False
     if not whole:
         raise ModelError(
-            "a checkpoint cannot be read", where=_place(path), why="its state.json is damaged"
+            "a checkpoint cannot be read", where=place_of(path), why="its state.json is damaged"
         )
     if written_as != FORMAT:
         raise ModelError(
             "a checkpoint cannot be read",
-            where=_place(path),
+            where=place_of(path),
             why=f"it has format {written_as}, this version reads {FORMAT}",
             remedy="start a new run, or continue with the version that wrote it",
         )
@@ -190,5 +190,6 @@ def _digest(record: Mapping[str, Any]) -> str:
     return hashlib.sha256(json_bytes(record)).hexdigest()
 
 
-def _place(path: Path) -> str:
+def place_of(path: Path) -> str:
+    """What a file or folder of a run is called in messages: its name with its folder's."""
     return "/".join(path.parts[-2:])

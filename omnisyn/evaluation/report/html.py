@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from html import escape
 from importlib import resources
 
-from omnisyn.evaluation.controls import BLIND, COPY, ORACLE, SHIFTED
+from omnisyn.evaluation.controls import CONTROLS
 from omnisyn.evaluation.metrics import HEAD
 from omnisyn.evaluation.report.definitions import (
     GAIN,
@@ -31,7 +31,7 @@ from omnisyn.evaluation.results import MODEL, Evaluation, Example, SiteScores
 from omnisyn.evaluation.statistics import Summary
 
 MOST_EXAMPLES = 36
-_COLUMNS = (MODEL, COPY, BLIND, ORACLE, SHIFTED)
+_COLUMNS = (MODEL, *CONTROLS)
 
 
 def report_html(
