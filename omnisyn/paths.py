@@ -1,10 +1,12 @@
 """Where omnisyn keeps and looks for things, what a place is called, and how a file is opened."""
 
 import errno
+import json
 import os
 import stat
 from io import BufferedReader
 from pathlib import Path
+from typing import Any
 
 
 def named(path: Path) -> Path:
@@ -26,6 +28,20 @@ def open_regular(path: Path) -> BufferedReader:
     if not stat.S_ISREG(path.stat().st_mode):
         raise OSError(errno.EINVAL, "not a regular file", str(path))
     return path.open("rb")
+
+
+def read_json(path: Path) -> Any:
+    """What a regular file of JSON holds.
+
+    Raises:
+        OSError: as in `open_regular`.
+        ValueError: it is no JSON, or nested more deeply than can be read.
+    """
+    with open_regular(path) as file:
+        try:
+            return json.load(file)
+        except RecursionError as error:
+            raise ValueError("it is nested too deeply") from error
 
 
 def chosen_cache(override: Path | None = None) -> Path | None:

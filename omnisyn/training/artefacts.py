@@ -1,7 +1,6 @@
 """What the stages hand on in `final/`: the encoder, the text-image model with its target vectors,
 the whole generator. Every file is sealed by its SHA-256 in a JSON file beside it."""
 
-import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
@@ -19,6 +18,7 @@ from omnisyn.models.clip.store import load_clip, save_clip
 from omnisyn.models.generator import PROMPTS, Generator
 from omnisyn.models.tensor_file import FileSeal, fill_module, write_tensors
 from omnisyn.models.weights import LoadedWeights, load_weights, save_weights
+from omnisyn.paths import read_json
 from omnisyn.training.checkpoints import place_of, read_tensors
 from omnisyn.volumes.atomic import write_json_atomic
 
@@ -196,7 +196,7 @@ def _write(
 def _read(folder: Path, name: str) -> tuple[dict[str, Tensor], dict[str, Any]]:
     file = folder / f"{name}.safetensors"
     try:
-        record = json.loads((folder / f"{name}.json").read_text(encoding="utf-8"))
+        record = read_json(folder / f"{name}.json")
         seal = FileSeal(**record["seal"])
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise ModelError(

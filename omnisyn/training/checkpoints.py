@@ -8,7 +8,6 @@ all that. Nothing is pickled.
 
 import contextlib
 import hashlib
-import json
 import re
 import shutil
 from collections.abc import Mapping
@@ -22,6 +21,7 @@ from torch import Tensor
 from omnisyn.errors import ModelError
 from omnisyn.listeners import Note
 from omnisyn.models.tensor_file import FileSeal, parse_tensors, read_sealed, write_tensors
+from omnisyn.paths import read_json
 from omnisyn.volumes.atomic import (
     atomic_directory,
     json_bytes,
@@ -106,7 +106,7 @@ def load_checkpoint(path: Path) -> Checkpoint:
         ModelError: it is incomplete, damaged, or of another format.
     """
     try:
-        record = json.loads((path / "state.json").read_text(encoding="utf-8"))
+        record = read_json(path / "state.json")
         digest = record.pop("sha256", None)
         written_as, step, state = (record[key] for key in ("format", "step", "state"))
         whole = written_as != FORMAT or digest == _digest(record)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -20,7 +19,7 @@ from omnisyn.models.clip.text_image import (
 from omnisyn.models.clip.vocabulary import CONTEXT_LENGTH, VOCABULARY_SIZE
 from omnisyn.models.hub.address import HubAddress, is_hub_address, parse_hub_address
 from omnisyn.models.hub.fetch import fetch_from_hub
-from omnisyn.paths import name_of
+from omnisyn.paths import name_of, read_json
 from omnisyn.volumes.atomic import sha256_file
 
 __all__ = ["SMALL", "ClipSettings", "TextImageModel", "build_clip"]
@@ -135,9 +134,9 @@ def _known_shape(architecture: str, quick_gelu: bool) -> ClipShape:
 
 def _shape_in(folder: Path) -> ClipShape:
     try:
-        content = json.loads((folder / _CONFIGURATION).read_text("utf-8"))
+        content = read_json(folder / _CONFIGURATION)
         return _shape(content["model_cfg"], content.get("preprocess_cfg", {}), folder.name)
-    except (OSError, ValueError, RecursionError, KeyError, TypeError) as error:
+    except (OSError, ValueError, KeyError, TypeError) as error:
         raise ModelError(
             f"the folder has no valid {_CONFIGURATION}",
             where=name_of(folder),
