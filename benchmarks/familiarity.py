@@ -11,17 +11,12 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
+from benchmarks.patients import Slices, scaled_patients
 from benchmarks.table import Row, print_table
 from omnisyn.inference.familiarity import Familiarity
-from omnisyn.inference.patients import find_patients
 from omnisyn.inference.synthesizer import Synthesizer
-from omnisyn.simulate.embedded import embedded_root
-from omnisyn.volumes.normalize import head_mask, scale
-from omnisyn.volumes.read import read_volume
-
-Slices = NDArray[np.float32]
+from omnisyn.volumes.normalize import head_mask
 
 _OTHER = {"T1": "T2", "T1c": "T2", "T2": "T1", "FLAIR": "T2", "PD": "T1", "MRA": "T2"}
 
@@ -37,7 +32,8 @@ def rows(data: Path | None) -> list[Row]:
     """Part of the volumes for which a warning was given, by what they are."""
     synthesizer = Synthesizer.load(device="cpu")
     found: dict[str, list[Familiarity]] = defaultdict(list)
-    for name, slices in _volumes(data):
+    volumes = [each for patient in scaled_patients(data) for each in patient.items()]
+    for name, slices in volumes:
         for what, change in _FOREIGN.items():
             given_as = _OTHER[name] if what == "given as another contrast" else name
             changed = np.ascontiguousarray(change(slices))
@@ -69,15 +65,3 @@ _FOREIGN: dict[str, Callable[[Slices], Slices]] = {
     "sagittal as axial": lambda slices: slices.transpose(2, 0, 1)[:, ::-1],
     "noise in the head's outline": _noise,
 }
-
-
-def _volumes(data: Path | None) -> list[tuple[str, Slices]]:
-    root = data or embedded_root(["external"]).select("external")[0].path
-    volumes = []
-    for patient in find_patients([root]):
-        for source in patient.sources:
-            if source.contrast is not None:
-                volume = read_volume(source.path, source.contrast)
-                slices = volume.geometry.to_slices(scale(volume.voxels))
-                volumes.append((source.contrast.name, slices))
-    return volumes

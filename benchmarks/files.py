@@ -4,8 +4,6 @@ The voxels are those of the simulated example patient, several times behind each
 any window in which gzip looks for repeats.
 """
 
-import subprocess
-import sys
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -17,7 +15,7 @@ import pydicom.data
 import SimpleITK
 from pydicom.uid import generate_uid
 
-from benchmarks.machine import Call, best_seconds_of_each
+from benchmarks.machine import Call, best_seconds_of_each, run_omnisyn
 from benchmarks.table import Row
 from omnisyn.geometry import Geometry
 from omnisyn.volumes.normalize import head_mask
@@ -37,11 +35,7 @@ def rows() -> list[Row]:
     """
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        subprocess.run(
-            [sys.executable, "-m", "omnisyn", "simulate", "example", "--out", folder / "patient"],
-            check=True,
-            capture_output=True,
-        )
+        run_omnisyn("simulate", "example", "--out", folder / "patient")
         one = read_volume(folder / "patient" / "T1.nii.gz")
         grey = np.asfortranarray(np.concatenate([one.voxels] * _COPIES, axis=2))
         geometry = Geometry(grey.shape, one.geometry.affine)

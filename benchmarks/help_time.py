@@ -1,9 +1,8 @@
 """CPU seconds until `omnisyn --help` and every `omnisyn COMMAND --help` have answered."""
 
 import resource
-import subprocess
-import sys
 
+from benchmarks.machine import run_omnisyn
 from benchmarks.table import Row
 from omnisyn.cli.verbs import VERBS
 
@@ -13,9 +12,7 @@ LIMIT_S = 0.3
 
 def _cpu_seconds(arguments: list[str]) -> float:
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
-    subprocess.run(
-        [sys.executable, "-m", "omnisyn", *arguments], check=True, stdout=subprocess.DEVNULL
-    )
+    run_omnisyn(*arguments)
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
     return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
 

@@ -1,7 +1,9 @@
-"""The machine and its measured rate of matrix products, against which the networks are held."""
+"""The machine, commands and calls that are timed on it, and its rate of matrix products."""
 
 import os
 import platform
+import subprocess
+import sys
 import time
 from collections.abc import Callable, Mapping
 from importlib.metadata import version
@@ -21,6 +23,11 @@ def describe_machine() -> str:
         f"{platform.machine()}, {os.cpu_count()} cores, {torch.get_num_threads()} threads, "
         f"{device}, {platform.system()}, Python {platform.python_version()}, {versions}"
     )
+
+
+def run_omnisyn(*arguments: str | os.PathLike[str]) -> None:
+    """The command in a process of its own, as a user calls it; what it prints is not shown."""
+    subprocess.run([sys.executable, "-m", "omnisyn", *arguments], check=True, capture_output=True)
 
 
 def best_seconds(call: Call, repeats: int) -> float:

@@ -1,13 +1,11 @@
 """`omnisyn synthesize` as a user calls it, cold, and the loaded Synthesizer, warm."""
 
 import resource
-import subprocess
-import sys
 import tempfile
 import time
 from pathlib import Path
 
-from benchmarks.machine import best_seconds
+from benchmarks.machine import best_seconds, run_omnisyn
 from benchmarks.table import Row
 from omnisyn.inference.synthesizer import Synthesizer
 from omnisyn.volumes.read import read_volume
@@ -17,11 +15,11 @@ def rows() -> list[Row]:
     """The simulated example patient, T1 → T2, with the shipped weights on the CPU."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        _omnisyn("simulate", "example", "--out", str(folder / "patient"))
+        run_omnisyn("simulate", "example", "--out", folder / "patient")
         source = folder / "patient" / "T1.nii.gz"
         start = time.perf_counter()
         arguments = ["--src", str(source), "--target", "T2", "--output", str(folder / "out")]
-        _omnisyn("synthesize", *arguments, "--device", "cpu")
+        run_omnisyn("synthesize", *arguments, "--device", "cpu")
         cold = time.perf_counter() - start
         peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024
         volume = read_volume(source)
@@ -35,12 +33,3 @@ def rows() -> list[Row]:
         Row("slice, warm", warm / slices, "s", "of that volume"),
         Row("peak memory of the commands", peak, "MiB", "the larger of simulate and synthesize"),
     ]
-
-
-def _omnisyn(*arguments: str) -> None:
-    subprocess.run(
-        [sys.executable, "-m", "omnisyn", *arguments],
-        check=True,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    )

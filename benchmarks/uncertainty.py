@@ -9,25 +9,21 @@ the embedded simulation.
 import argparse
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
-from itertools import permutations
+from itertools import islice, permutations
 from pathlib import Path
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch.nn import functional
 
+from benchmarks.patients import Slices, scaled_patients
 from benchmarks.table import Row, print_table
 from omnisyn.evaluation.sparsification import sparsify
 from omnisyn.inference import uncertainty
-from omnisyn.inference.patients import find_patients
 from omnisyn.inference.synthesizer import Synthesizer
-from omnisyn.simulate.embedded import embedded_root
 from omnisyn.studies.slices import evenly_thinned
-from omnisyn.volumes.normalize import MINIMUM_HEAD_FRACTION, head_fraction, head_mask, scale
-from omnisyn.volumes.read import read_volume
+from omnisyn.volumes.normalize import head_mask, head_slices
 
-Slices = NDArray[np.float32]
 Candidate = Callable[[dict[str, Slices], str, Slices], Slices]
 
 _PATIENTS, _SLICES = 4, 5
@@ -170,17 +166,9 @@ def _dropout(synthesizer: Synthesizer, sources: dict[str, Slices], target: str) 
 
 def _patients(data: Path | None) -> Iterator[dict[str, Slices]]:
     """A few slices of each patient by contrast, scaled, around the head."""
-    root = data or embedded_root(["external"]).select("external")[0].path
-    for patient in find_patients([root])[:_PATIENTS]:
-        volumes = [
-            (source.contrast.name, read_volume(source.path, source.contrast))
-            for source in patient.sources
-            if source.contrast is not None
-        ]
-        scaled = {name: volume.geometry.to_slices(scale(volume.voxels)) for name, volume in volumes}
+    for scaled in islice(scaled_patients(data), _PATIENTS):
         if len({slices.shape for slices in scaled.values()}) > 1:
             continue
         mask = head_mask(list(scaled.values()))
-        held = np.flatnonzero(head_fraction(mask) >= MINIMUM_HEAD_FRACTION).tolist()
-        chosen = evenly_thinned(held, _SLICES)
+        chosen = evenly_thinned(head_slices(mask).tolist(), _SLICES)
         yield {name: slices[chosen] for name, slices in scaled.items()}

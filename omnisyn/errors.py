@@ -75,6 +75,13 @@ class PartialFailure(OmnisynError):
     exit_code = 6
 
 
+def sentence_of(fault: BaseException) -> str:
+    """What to tell of a fault: our own words, else its class and reason, without folders."""
+    if isinstance(fault, OmnisynError):
+        return str(fault)
+    return f"{type(fault).__name__}: {reason_of(fault)}"
+
+
 def reason_of(fault: BaseException) -> str:
     """What an exception of any library says: one line, without the folders of this machine."""
     if isinstance(fault, OSError) and fault.strerror:

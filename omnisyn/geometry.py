@@ -18,6 +18,8 @@ from omnisyn.errors import InputError
 
 Affine = NDArray[np.float64]
 
+_SAME_PLACE_MM = 1e-3
+
 
 class Geometry:
     """A grid in space: voxel index (i, j, k) to world mm. An immutable value.
@@ -104,10 +106,10 @@ class Geometry:
         indices = np.array(list(np.ndindex(2, 2, 2))) * last
         return np.asarray(indices @ self.affine[:3, :3].T + self.affine[:3, 3])
 
-    def matches(self, other: "Geometry", tolerance_mm: float = 1e-3) -> bool:
-        """Whether both grids have the same shape and the same corners within the tolerance."""
+    def matches(self, other: "Geometry") -> bool:
+        """Whether both grids have the same shape and, within a thousandth of a mm, corners."""
         return self.shape == other.shape and bool(
-            np.abs(self.corners() - other.corners()).max() <= tolerance_mm
+            np.abs(self.corners() - other.corners()).max() <= _SAME_PLACE_MM
         )
 
     def indices_from(self, other: "Geometry") -> Affine:

@@ -1,10 +1,12 @@
 """Where omnisyn keeps and looks for things, what a place is called, and how a file is opened."""
 
 import errno
+import json
 import os
 import stat
 from io import BufferedReader
 from pathlib import Path
+from typing import Any
 
 
 def named(path: Path) -> Path:
@@ -28,12 +30,23 @@ def open_regular(path: Path) -> BufferedReader:
     return path.open("rb")
 
 
+def read_json(path: Path) -> Any:
+    """What a regular file of JSON holds.
+
+    Raises:
+        OSError: as in `open_regular`.
+        ValueError: it is no JSON, or nested more deeply than can be read.
+    """
+    with open_regular(path) as file:
+        try:
+            return json.load(file)
+        except RecursionError as error:
+            raise ValueError("it is nested too deeply") from error
+
+
 def chosen_cache(override: Path | None = None) -> Path | None:
     """The cache folder that was asked for: the argument, else ``OMNISYN_CACHE``, else None."""
-    if override is not None:
-        return override
-    named = os.environ.get("OMNISYN_CACHE")
-    return Path(named) if named else None
+    return _chosen(override, "OMNISYN_CACHE")
 
 
 def cache_dir(override: Path | None = None) -> Path:
@@ -53,7 +66,11 @@ def cache_dir(override: Path | None = None) -> Path:
 
 def data_root(override: Path | None = None) -> Path | None:
     """The folder of sites: the argument, else ``OMNISYN_DATA``, else None: the simulated sites."""
+    return _chosen(override, "OMNISYN_DATA")
+
+
+def _chosen(override: Path | None, variable: str) -> Path | None:
     if override is not None:
         return override
-    named = os.environ.get("OMNISYN_DATA")
-    return Path(named) if named else None
+    said = os.environ.get(variable)
+    return Path(said) if said else None

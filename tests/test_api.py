@@ -12,20 +12,14 @@ from omnisyn import api
 from omnisyn.cli.verbs import VERBS
 from omnisyn.errors import InputError, UsageError
 from omnisyn.geometry import Geometry
-from omnisyn.models.card import CardDescription
-from omnisyn.models.generator import ModelSettings, build_generator
-from omnisyn.models.weights import save_weights
 from omnisyn.volumes.read import read_volume
 from omnisyn.volumes.write import write_volume
+from tests.tiny_weights import save_tiny
 
 
 @pytest.fixture
 def weights(tmp_path: Path) -> Path:
-    path = tmp_path / "tiny.safetensors"
-    generator = build_generator(ModelSettings(backbone="small", width=4, fusion_heads=1), seed=1)
-    description = CardDescription(name="tiny", recipe="test", trained_on="nothing", simulated=True)
-    save_weights(path, generator, description)
-    return path
+    return save_tiny(tmp_path / "tiny.safetensors")
 
 
 @pytest.fixture

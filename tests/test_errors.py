@@ -8,6 +8,7 @@ from omnisyn.errors import (
     ResourceError,
     UsageError,
     reason_of,
+    sentence_of,
 )
 
 
@@ -59,3 +60,10 @@ def test_a_reason_is_one_line_without_folders(fault: Exception, reason: str):
     assert reason in said
     assert "\n" not in said
     assert not {"home", "John", "usr"} & set(said.replace("/", " ").replace("\\", " ").split())
+
+
+def test_a_foreign_fault_is_told_with_its_class_and_ours_in_its_own_words():
+    assert sentence_of(ValueError("cannot read /home/John Doe/a.nii")) == (
+        "ValueError: cannot read a.nii"
+    )
+    assert sentence_of(InputError("cut short", where="a.nii")) == "a.nii: cut short"

@@ -3,7 +3,15 @@ from pathlib import Path
 
 import pytest
 
-from omnisyn.paths import cache_dir, chosen_cache, data_root, name_of, named, open_regular
+from omnisyn.paths import (
+    cache_dir,
+    chosen_cache,
+    data_root,
+    name_of,
+    named,
+    open_regular,
+    read_json,
+)
 
 
 @pytest.fixture(autouse=True)
@@ -66,3 +74,18 @@ def test_only_a_regular_file_is_opened(tmp_path: Path) -> None:
             open_regular(tmp_path / name)
     with pytest.raises(FileNotFoundError):
         open_regular(tmp_path / "gone")
+
+
+def test_json_is_read_from_regular_files_and_at_any_depth_it_is_a_value_error(
+    tmp_path: Path,
+) -> None:
+    path = tmp_path / "file.json"
+    path.write_text('{"name": "T1→T2"}', encoding="utf-8")
+    assert read_json(path) == {"name": "T1→T2"}
+    for content in (b"{", b"\xff\xfe", b"[" * 200_000):
+        path.write_bytes(content)
+        with pytest.raises(ValueError):  # noqa: PT011 - which words json finds is its own affair
+            read_json(path)
+    os.mkfifo(tmp_path / "pipe.json")
+    with pytest.raises(OSError, match="not a regular file"):
+        read_json(tmp_path / "pipe.json")

@@ -16,7 +16,7 @@ from omnisyn.evaluation.results import Direction
 from omnisyn.evaluation.scoring import REGIONS, subject_of
 from omnisyn.studies.patient import Patient
 from omnisyn.studies.site import SITE_FILE, Site, SiteSettings, open_site
-from omnisyn.volumes.normalize import MINIMUM_HEAD_FRACTION, head_fraction, head_mask
+from omnisyn.volumes.normalize import head_mask, head_slices
 
 SINGLE = tuple(
     Direction((source,), target)
@@ -113,7 +113,7 @@ def _read(patient: Patient, every: int) -> Head:
     study = patient.study(masks=[name for name in REGIONS if name in patient.masks()])
     scaled = {name: study.scaled(name) for name in study.volumes}
     whole = head_mask(list(scaled.values()))
-    places = np.flatnonzero(head_fraction(whole) >= MINIMUM_HEAD_FRACTION)[::every]
+    places = head_slices(whole)[::every]
     masks = {name: study.mask_slices(name) for name in study.masks}
     return Head(
         site=patient.site,
@@ -121,7 +121,7 @@ def _read(patient: Patient, every: int) -> Head:
         subject=subject_of(patient),
         simulated=patient.simulated,
         scaled={name: array[places] for name, array in scaled.items()},
-        places=tuple(int(place) for place in places),
+        places=tuple(places.tolist()),
         regions={name: mask[places] for name, mask in masks.items()},
         lesions={
             name: find_lesions(label_lesions(mask)[places], mask[places], whole[places])

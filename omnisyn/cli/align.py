@@ -27,6 +27,7 @@ from omnisyn.cli.training_options import (
     Recipe,
     Resume,
     SaveEvery,
+    tell,
 )
 
 app = application()
@@ -75,6 +76,4 @@ def align(
         save_every=save_every,
         note=console.note,
     )
-    if run.table:
-        console.table(run.table)
-    console.result(str(run.folder))
+    tell(console, run)

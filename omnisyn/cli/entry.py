@@ -25,8 +25,16 @@ import typer
 from typer.main import get_command
 
 from omnisyn.cli.console import READER_GONE, Console
+from omnisyn.cli.options import HELP_NAMES
 from omnisyn.cli.verbs import VerbGroup
-from omnisyn.errors import InputError, OmnisynError, ResourceError, UsageError, reason_of
+from omnisyn.errors import (
+    InputError,
+    OmnisynError,
+    ResourceError,
+    UsageError,
+    reason_of,
+    sentence_of,
+)
 
 INTERRUPTED = 130
 TERMINATED = 143
@@ -37,7 +45,7 @@ app = typer.Typer(
     epilog="For research only: not a medical device, and a synthetic image is not a measurement.",
     rich_markup_mode=None,
     add_completion=False,
-    context_settings={"help_option_names": ["-h", "--help"]},
+    context_settings=dict(HELP_NAMES),
 )
 
 
@@ -111,8 +119,8 @@ def _report(fault: Exception, console: Console) -> int:
         console.error(str(known))
         return known.exit_code
     console.error(
-        f"unexpected {type(fault).__name__}: {reason_of(fault)} (run again with -vv for the "
-        "traceback, and please report it)"
+        f"unexpected {sentence_of(fault)} (run again with -vv for the traceback, and please report "
+        "it)"
     )
     return 1
 

@@ -25,6 +25,7 @@ from omnisyn.cli.training_options import (
     Recipe,
     Resume,
     SaveEvery,
+    tell,
 )
 
 app = application()
@@ -69,6 +70,4 @@ def pretrain(
         save_every=save_every,
         note=console.note,
     )
-    if run.table:
-        console.table(run.table)
-    console.result(str(run.folder))
+    tell(console, run)

@@ -1,11 +1,23 @@
-"""Options of the three training stages, which differ in almost nothing."""
+"""Options and results of the three training stages, which differ in almost nothing."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+from omnisyn.cli.console import Console
+
+if TYPE_CHECKING:
+    from omnisyn.training.run import RunResult
+
+
+def tell(console: Console, run: RunResult) -> None:
+    """A run's results: its table where it has one, and its folder."""
+    if run.table:
+        console.table(run.table)
+    console.result(str(run.folder))
 
 
 def seconds(text: str | float) -> float:

@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from omnisyn.errors import InputError
-from omnisyn.volumes.normalize import MINIMUM_HEAD_FRACTION, head_fraction
+from omnisyn.volumes.normalize import head_boxes, head_slices
 
 WINDOW = 11
 SIGMA = 1.5
@@ -121,25 +121,24 @@ def surroundings(head: Mask) -> tuple[slice, slice]:
     Two margins: in the outer one every image is zero, so that the border of the cut continues it
     exactly as the frame does.
     """
-    spans = []
-    for axis in (0, 1):
-        places = np.flatnonzero(head.any(axis=1 - axis))
-        first, last = int(places[0]) - 2 * MARGIN, int(places[-1]) + 2 * MARGIN
-        spans.append(slice(max(0, first), last + 1))
-    return spans[0], spans[1]
+    ((first_row, end_row, first_column, end_column),) = head_boxes(head[np.newaxis])
+    return (
+        slice(max(0, first_row - 2 * MARGIN), end_row + 2 * MARGIN),
+        slice(max(0, first_column - 2 * MARGIN), end_column + 2 * MARGIN),
+    )
 
 
 def choose_slices(truth: Array, head: Mask) -> Slices:
     """Slices with at least 5 % head whose truth varies in the head; the others are counted."""
-    enough = head_fraction(head) >= MINIMUM_HEAD_FRACTION
+    enough = head_slices(head)
     scored, constant = [], 0
-    for index in np.flatnonzero(enough):
+    for index in enough:
         inside = truth[index][head[index]]
         if float(inside.max() - inside.min()) <= CONSTANT_RANGE:
             constant += 1
         else:
             scored.append(int(index))
-    return Slices(tuple(scored), int(np.count_nonzero(~enough)), constant)
+    return Slices(tuple(scored), len(head) - len(enough), constant)
 
 
 @dataclass

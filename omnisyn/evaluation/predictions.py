@@ -27,9 +27,8 @@ from omnisyn.paths import name_of
 from omnisyn.studies.patient import Patient
 from omnisyn.studies.study import Study
 from omnisyn.volumes.read import read_sidecar, read_volume
-from omnisyn.volumes.write import sidecar_path
+from omnisyn.volumes.write import NIFTI_SUFFIXES, sidecar_path
 
-_SUFFIXES = (".nii.gz", ".nii")
 _SYNTHETIC = "desc-synth"
 _UNCERTAINTY = "uncertainty"
 """Suffix of a map that says how sure a prediction is, and is none."""
@@ -150,7 +149,7 @@ def direction_of(path: Path) -> Direction | None:
     Raises:
         InputError: a `desc-synth` file whose direction neither name nor sidecar tells.
     """
-    suffix = next((end for end in _SUFFIXES if path.name.lower().endswith(end)), None)
+    suffix = next((end for end in NIFTI_SUFFIXES if path.name.lower().endswith(end)), None)
     if suffix is None or path.name.startswith("."):
         return None
     stem = path.name[: -len(suffix)]

@@ -81,6 +81,22 @@ class Example:
 
 
 @dataclass(frozen=True)
+class Coverage:
+    """What a site's figures rest on, all directions together.
+
+    Attributes:
+        patients: persons, however many studies each has.
+        scored: axial slices that were scored.
+        without_head, constant: slices left out, by reason.
+    """
+
+    patients: int
+    scored: int
+    without_head: int
+    constant: int
+
+
+@dataclass(frozen=True)
 class SiteScores:
     """All that was found at one site.
 
@@ -96,6 +112,17 @@ class SiteScores:
     failures: tuple[Failure, ...] = ()
     examples: tuple[Example, ...] = ()
     notes: tuple[str, ...] = ()
+
+    @property
+    def coverage(self) -> Coverage:
+        """What the model's figures rest on."""
+        rows = [row for row in self.rows if row.method == MODEL]
+        return Coverage(
+            patients=len({row.subject for row in rows}),
+            scored=sum(row.slices for row in rows),
+            without_head=sum(row.without_head for row in rows),
+            constant=sum(row.constant for row in rows),
+        )
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -10,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from omnisyn.contrasts import NAMES
-from omnisyn.errors import OmnisynError
+from omnisyn.errors import OmnisynError, sentence_of
 from omnisyn.evaluation.controls import BLIND, CurveSums, build_controls, total
 from omnisyn.evaluation.metrics import Slices, score_all
 from omnisyn.evaluation.predictions import PredictionFolder
@@ -33,8 +32,6 @@ Predict = Callable[[Mapping[str, Volume], str], NDArray[np.floating]]
 """(source contrast → volume, target contrast) → the target (slices, rows, columns) in [0, 1]."""
 
 REGIONS = ("tumour", "lesions")
-
-_FOLDERS = re.compile(r"(?:[A-Za-z]:)?[/\\](?:[^/\\\s'\"]+[/\\])+")
 
 
 def directions_among(
@@ -221,11 +218,7 @@ class _Desk:
 
     def fail(self, patient: str, direction: Direction | None, error: Exception) -> None:
         name = direction.name if direction else None
-        reason = str(error)
-        if not isinstance(error, OmnisynError):
-            # The words of foreign libraries may hold paths of this machine; a report must not.
-            reason = f"{type(error).__name__}: {_FOLDERS.sub('', reason)}"
-        self.failures.append(Failure(self.site.name, patient, name, reason))
+        self.failures.append(Failure(self.site.name, patient, name, sentence_of(error)))
 
     def step(self, count: int, text: str) -> None:
         self.done += count

@@ -8,14 +8,7 @@ from functools import cache
 from pathlib import Path
 
 from omnisyn.contrasts import contrast
-from omnisyn.errors import (
-    InputError,
-    ModelError,
-    OmnisynError,
-    PartialFailure,
-    UsageError,
-    reason_of,
-)
+from omnisyn.errors import InputError, ModelError, PartialFailure, UsageError, sentence_of
 from omnisyn.inference.loading import read_patient
 from omnisyn.inference.patients import PatientSources, find_patients
 from omnisyn.inference.request import LoadedPatient, Output, Request, source_and_target
@@ -105,11 +98,8 @@ def run_batch(
         except Exception as fault:
             if len(patients) == 1 or request.fail_fast:
                 raise
-            sentence = str(fault)
-            if not isinstance(fault, OmnisynError):
-                sentence = f"{type(fault).__name__}: {reason_of(fault)}"
             failures.append(patient.name)
-            note(f"{patient.name} failed: {sentence}")
+            note(f"{patient.name} failed: {sentence_of(fault)}")
     if failures:
         raise PartialFailure(
             f"{len(failures)} of {len(patients)} patients failed",

@@ -8,7 +8,6 @@ certainty is refused.
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,14 +16,11 @@ from omnisyn.contrasts import CONTRASTS, Contrast, contrast, guess_contrast
 from omnisyn.errors import InputError, UsageError
 from omnisyn.inference.naming import without_contrast
 from omnisyn.paths import name_of, named
+from omnisyn.studies.discover import shows_no_contrast
 from omnisyn.studies.subjects import labels, names_subject, owner, owners
-from omnisyn.volumes.read import NIFTI_SUFFIXES, is_dicom_folder, read_sidecar, stated_contrast
+from omnisyn.volumes.read import is_dicom_folder, read_sidecar, stated_contrast
+from omnisyn.volumes.write import NIFTI_SUFFIXES
 
-# Files beside a scan that show no contrast, whatever else their names say.
-_NO_SCAN = re.compile(
-    r"(^|[^a-z])(mask|brainmask|d?seg|probseg|roi|labels?|lesions?|tumou?r|desc-synth)([^a-z]|$)",
-    re.IGNORECASE,
-)
 # Folders that hold no scans of patients: our own slice caches, and derivatives of other tools.
 _PASSED_OVER = frozenset({"cache", "derivatives", "truth", "__MACOSX"})
 
@@ -259,14 +255,14 @@ def _scans(folder: Path) -> Iterator[Path]:
         here = Path(place)
         if here != folder and is_dicom_folder(here):
             folders.clear()
-            if not _NO_SCAN.search(here.name):
+            if not shows_no_contrast(here.name):
                 yield here
             continue
         folders[:] = sorted(
             name for name in folders if name not in _PASSED_OVER and not name.startswith(".")
         )
         for name in sorted(files):
-            if name.startswith(".") or _NO_SCAN.search(name):
+            if name.startswith(".") or shows_no_contrast(name):
                 continue
             if name.lower().endswith(NIFTI_SUFFIXES):
                 yield here / name

@@ -13,10 +13,12 @@ from matplotlib.colors import Colormap, LinearSegmentedColormap
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from omnisyn.volumes.normalize import MINIMUM_HEAD_FRACTION, head_fraction, head_mask
+from omnisyn.studies.slices import evenly_thinned
+from omnisyn.volumes.normalize import head_mask, head_slices
 
 _DIFFERENCE_LIMIT = 0.5
 _ERROR_LIMIT = 0.3
+_ROWS = 4
 _COLUMN_INCHES = 2.4
 _LARGEST_ASPECT = 4.0
 _DOTS_PER_INCH = 110
@@ -58,9 +60,8 @@ def preview_png(
     slice_spacing: tuple[float, float, float],
     simulated: bool,
     model: str,
-    rows: int = 4,
 ) -> bytes:
-    """Draw the picture, seen from the patient's feet as radiologists do (R on the left).
+    """Draw four slices, seen from the patient's feet as radiologists do (R on the left).
 
     Args:
         sources: scaled source volumes by contrast name, each (slices, rows, columns) in [0, 1].
@@ -72,7 +73,6 @@ def preview_png(
         slice_spacing: mm between slices, rows and columns.
         simulated: whether the patient is simulated; the picture says so.
         model: name of the weights, for the caption.
-        rows: number of slices shown, spread evenly over the slices that hold the head.
 
     Returns:
         The bytes of a PNG file, without a time stamp, so that equal runs give equal files.
@@ -94,7 +94,7 @@ def preview_png(
                 signed=True,
             )
         )
-    chosen = evenly_in_head(list(sources.values()), rows)
+    chosen = evenly_in_head(list(sources.values()), _ROWS)
     _, row_spacing, column_spacing = slice_spacing
     height, width = synthetic.shape[1] * row_spacing, synthetic.shape[2] * column_spacing
     # A sagittal slice alone is a line from above: its picture would be as tall as a tower.
@@ -174,12 +174,9 @@ def evenly_in_head(volumes: list[NDArray[np.float32]], count: int) -> list[int]:
     Args:
         volumes: scaled volumes of one shape (slices, rows, columns).
     """
-    held = np.flatnonzero(head_fraction(head_mask(volumes)) >= MINIMUM_HEAD_FRACTION)
-    if held.size == 0:
-        held = np.arange(volumes[0].shape[0])
-    places = (np.arange(min(count, held.size)) + 0.5) / min(count, held.size)
+    held = head_slices(head_mask(volumes)).tolist() or range(len(volumes[0]))
     # Head first, as slices hang on a light box.
-    return [int(held[int(place * held.size)]) for place in places][::-1]
+    return evenly_thinned(held, count)[::-1]
 
 
 def _letter(axes: Axes, x: float, letter: str) -> None:

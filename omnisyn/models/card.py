@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +11,7 @@ from omnisyn.contrasts import NAMES
 from omnisyn.errors import InputError, ModelError, reason_of
 from omnisyn.models.backbone import ModelSettings
 from omnisyn.models.tensor_file import FileSeal, Precision
-from omnisyn.paths import open_regular
+from omnisyn.paths import read_json
 from omnisyn.settings import Settings, parse
 
 
@@ -69,15 +68,14 @@ def card_path(weights: Path) -> Path:
 def read_card(path: Path) -> WeightCard:
     """Read a card. Raises ModelError when it is missing, no JSON, or no card."""
     try:
-        with open_regular(path) as file:
-            content = json.load(file)
+        content = read_json(path)
     except FileNotFoundError:
         raise ModelError(
             "the weights have no card",
             where=path.name,
             remedy="weights come as NAME.safetensors with NAME.json beside; copy both",
         ) from None
-    except (OSError, ValueError, RecursionError) as error:
+    except (OSError, ValueError) as error:
         raise _unreadable(path, error) from error
     if not isinstance(content, dict):
         raise ModelError(

@@ -25,8 +25,11 @@ from omnisyn.settings import Settings, load_toml
 from omnisyn.simulate.files import write_patient
 from omnisyn.simulate.patient import AnatomyModel, SimulatedPatient, simulate_patient
 from omnisyn.simulate.protocols import SiteProfile
+from omnisyn.studies.patients_table import IDENTIFIER
 from omnisyn.studies.seeding import generator_at
 from omnisyn.studies.site import (
+    ROLES,
+    SITE_FILE,
     Role,
     Site,
     SiteSettings,
@@ -91,9 +94,7 @@ class Cohort:
         if names is None:
             return list(self.settings.sites)
         chosen = {site.name for name in names for site in self.settings.sites if site.role == name}
-        chosen |= {
-            self.site(name).name for name in names if name not in ("train", "internal", "external")
-        }
+        chosen |= {self.site(name).name for name in names if name not in ROLES}
         return [site for site in self.settings.sites if site.name in chosen]
 
 
@@ -196,7 +197,7 @@ def simulate_cohort(
         if overwrite:
             refuse_other_than_site(root / site.name)
         elif (root / site.name).exists():
-            refuse_existing(root / site.name / "site.toml", overwrite=False)
+            refuse_existing(root / site.name / SITE_FILE, overwrite=False)
     total, done = sum(counts), 0
     written = []
     for site, count in zip(chosen, counts, strict=True):
@@ -249,7 +250,7 @@ def _row(identifier: str, patient: SimulatedPatient, split: str) -> dict[str, st
         {} if stage is None else {"T": stage.T, "N": stage.N, "M": stage.M, "stage": stage.clinical}
     )
     return {
-        "participant_id": identifier,
+        IDENTIFIER: identifier,
         **staged,
         "split": split,
         "scanner": f"{scanner.vendor} {scanner.model}",

@@ -31,13 +31,7 @@ from omnisyn.studies.slices import (
     evenly_thinned,
     stack_slices,
 )
-from omnisyn.volumes.normalize import (
-    MINIMUM_HEAD_FRACTION,
-    head_boxes,
-    head_fraction,
-    head_mask,
-    scale,
-)
+from omnisyn.volumes.normalize import head_boxes, head_mask, head_slices, scale
 
 # First counter of the random streams; validation patients do not follow the run's seed.
 _BATCHES, _HEADS, _VALIDATION = 0, 1, 2
@@ -233,9 +227,7 @@ def _ready(patient: SimulatedPatient, label: str) -> _Scanned | None:
         return None
     scaled = [scale(array) for array in arrays]
     mask = head_mask(scaled)
-    slices = tuple(
-        int(index) for index in np.flatnonzero(head_fraction(mask) >= MINIMUM_HEAD_FRACTION)
-    )
+    slices = tuple(head_slices(mask).tolist())
     if len(slices) < _LEAST_SLICES:
         return None
     stack = np.stack([array.astype(np.float16) for array in scaled], axis=1)

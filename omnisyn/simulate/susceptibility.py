@@ -17,6 +17,8 @@ import torch.nn.functional as functional
 from torch import Tensor
 
 AIR_TISSUE_DIFFERENCE_PPM = 9.4
+# How gradually saturation fails as the field leaves the bandwidth.
+_EDGE_PPM = 0.25
 
 
 def static_field_ppm(air: Tensor, spacing_mm: Sequence[float]) -> Tensor:
@@ -51,9 +53,9 @@ def dipole_field_ppm(air: Tensor, spacing_mm: Sequence[float]) -> Tensor:
     return field[slices : 2 * slices, top : top + rows, left : left + columns]
 
 
-def failure(field_ppm: Tensor, bandwidth_ppm: float, edge_ppm: float = 0.25) -> Tensor:
+def failure(field_ppm: Tensor, bandwidth_ppm: float) -> Tensor:
     """Share of fat that escapes saturation, in [0, 1], where the field is off by a bandwidth."""
-    return torch.sigmoid((field_ppm.abs() - bandwidth_ppm) / edge_ppm)
+    return torch.sigmoid((field_ppm.abs() - bandwidth_ppm) / _EDGE_PPM)
 
 
 def coarse_air(labels: Tensor, air_index: int, factor: int) -> Tensor:

@@ -39,9 +39,6 @@ class AugmentationSettings(Settings):
         return self
 
 
-NO_AUGMENTATION = AugmentationSettings(flip=0, resampled=0)
-
-
 @dataclass(frozen=True)
 class Augmentation:
     """The random numbers of one batch; they know nothing of image sizes.

@@ -8,12 +8,10 @@ place, and never edited afterwards.
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,7 +19,7 @@ from numpy.typing import NDArray
 from omnisyn.contrasts import NAMES
 from omnisyn.errors import InputError, reason_of
 from omnisyn.listeners import Progress, unwatched
-from omnisyn.paths import name_of, open_regular
+from omnisyn.paths import name_of, read_json
 from omnisyn.settings import Settings, parse
 from omnisyn.studies.site import Patient, Site
 from omnisyn.volumes.atomic import (
@@ -210,14 +208,13 @@ def _read_index(site: Site) -> CacheIndex:
     if not path.is_file():
         raise _unusable(site, "does not exist", f"{site.cache.name}/{INDEX_FILE} is missing")
     try:
-        with open_regular(path) as file:
-            content: Any = json.load(file)
+        content = read_json(path)
         if not isinstance(content, dict):
             raise InputError("the index is no JSON object", where=INDEX_FILE)
         if content.get("format") != CACHE_FORMAT:
             raise InputError(f"its format is not {CACHE_FORMAT}", where=INDEX_FILE)
         index = parse(CacheIndex, content, INDEX_FILE)
-    except (ValueError, RecursionError, OSError, InputError) as error:
+    except (ValueError, OSError, InputError) as error:
         raise _unusable(site, "cannot be read", reason_of(error)) from error
     if index.site != site.name:
         raise _unusable(site, "is stale", f"it was made for site {index.site}")

@@ -16,9 +16,11 @@ from pathlib import Path
 from omnisyn.contrasts import NAMES, guess_contrast
 from omnisyn.errors import InputError
 from omnisyn.paths import name_of
+from omnisyn.studies.site import CACHE_FOLDER, SITE_FILE
 from omnisyn.studies.subjects import names_subject, owners, person, without_labels
 from omnisyn.volumes.atomic import resource_error
-from omnisyn.volumes.read import NIFTI_SUFFIXES, read_sidecar
+from omnisyn.volumes.read import read_sidecar
+from omnisyn.volumes.write import NIFTI_SUFFIXES
 
 DEEPEST_LEVEL = 4
 """Folders below the source that are searched: group, subject, session, anat."""
@@ -28,7 +30,7 @@ _VISIT = re.compile(
     r"[-_]?[0-9A-Za-z]*",
     re.IGNORECASE,
 )
-_OTHER_FOLDERS = {"derivatives", "sourcedata", "code", "cache"}
+_OTHER_FOLDERS = {"derivatives", "sourcedata", "code", CACHE_FOLDER}
 _MASK_WORDS = {
     "tumour": "tumour",
     "tumor": "tumour",
@@ -39,12 +41,12 @@ _MASK_WORDS = {
     "lesion": "lesions",
     "lesions": "lesions",
 }
-# Words of files that show no contrast, whatever contrast their name speaks of.
 _LABEL_WORDS = {
     *_MASK_WORDS,
     "mask", "brainmask", "headmask", "seg", "segmentation", "dseg", "probseg", "label", "labels",
-    "roi", "gt", "tissues", "tissue", "head",
+    "roi", "gt", "tissues", "tissue",
 }  # fmt: skip
+_SYNTHETIC = "desc-synth"
 
 
 @dataclass
@@ -135,6 +137,14 @@ def find_patients(source: Path) -> Found:
     return Found(tuple(kept), tuple(sorted(ignored)))
 
 
+def shows_no_contrast(name: str) -> bool:
+    """Whether the name of a file or folder is that of a mask, a label map or a synthetic image,
+    whatever contrast it speaks of."""
+    # Without the subject's own label, which may well be spelled like one of the words.
+    rest = without_labels(name).lower()
+    return _SYNTHETIC in rest or not _LABEL_WORDS.isdisjoint(re.split(r"[^a-z]+", rest))
+
+
 def require_folder(source: Path) -> None:
     """Refuses a source that is missing or a file.
 
@@ -157,7 +167,7 @@ def _nifti_files(folder: Path, levels: int) -> Iterator[Path]:
         if not path.is_dir() or path.is_symlink():
             if path.name.lower().endswith(NIFTI_SUFFIXES):
                 yield path
-        elif levels > 0 and path.name not in _OTHER_FOLDERS and not (path / "site.toml").exists():
+        elif levels > 0 and path.name not in _OTHER_FOLDERS and not (path / SITE_FILE).exists():
             yield from _nifti_files(path, levels - 1)
 
 
@@ -166,9 +176,10 @@ def _shown(path: Path) -> tuple[str, str]:
     # Without the subject's own label, which may well be spelled like a contrast.
     stem = without_labels(path.name)
     words = [word for word in re.split(r"[^a-z0-9]+", stem.lower()) if word]
-    if "desc-synth" in stem.lower() or read_sidecar(path).get("Synthetic") is True:
+    if _SYNTHETIC in stem.lower() or read_sidecar(path).get("Synthetic") is True:
         return "nothing", ""
-    if set(words) & _LABEL_WORDS:
+    # A series may be called after the head that it shows; here a file of that name is a mask.
+    if "head" in words or shows_no_contrast(path.name):
         masks = {_MASK_WORDS[word] for word in words if word in _MASK_WORDS}
         if words in (["head"], ["head", "mask"], ["headmask"]):
             masks = {"head"}

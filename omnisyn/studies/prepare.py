@@ -8,8 +8,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from isal import isal_zlib
-
 from omnisyn.contrasts import NAMES
 from omnisyn.errors import InputError, UsageError
 from omnisyn.listeners import Note, Progress, unheard, unwatched
@@ -43,9 +41,8 @@ from omnisyn.volumes.atomic import (
     write_json_atomic,
 )
 from omnisyn.volumes.file_bytes import read_file
+from omnisyn.volumes.gzip_member import pack
 from omnisyn.volumes.read import read_sidecar
-
-_GZIP_LEVEL = 3
 
 
 @dataclass(frozen=True)
@@ -85,7 +82,6 @@ def prepare(
     role: Role | None = None,
     scanner: str | None = None,
     hospital: str | None = None,
-    description: str | None = None,
     credit: str | None = None,
     brain_atlases: Sequence[Path] = (),
     overwrite: bool = False,
@@ -110,7 +106,6 @@ def prepare(
         role: of a new site; default ``train``.
         scanner: of a new site, free text.
         hospital: of a new site, free text.
-        description: of a new site, free text.
         credit: of a new site: whom to thank for the data.
         brain_atlases: whole-head label maps (see ``brain``); with them the site's volumes are 0
             outside the brain.
@@ -130,7 +125,6 @@ def prepare(
         "role": role,
         "scanner": scanner,
         "hospital": hospital,
-        "description": description,
         "credit": credit,
     }
     given = {key: value for key, value in properties.items() if value is not None}
@@ -261,10 +255,7 @@ def _copy_patient(patient: FoundPatient, folder: Path) -> None:
     target.mkdir()
     for name, path in {**patient.contrasts, **patient.masks}.items():
         file = read_file(path)
-        content = file.content
-        if not file.packed:
-            packer = isal_zlib.compressobj(_GZIP_LEVEL, isal_zlib.DEFLATED, 31)
-            content = packer.compress(content) + packer.flush()
+        content = file.content if file.packed else b"".join(pack(file.content))
         write_bytes_atomic(target / f"{name}.nii.gz", content)
         if name in patient.contrasts:
             digest = hashlib.sha256(file.content).hexdigest()

@@ -16,7 +16,11 @@ from omnisyn.errors import InputError
 from omnisyn.paths import name_of
 from omnisyn.settings import Settings, dump_toml, load_toml
 from omnisyn.studies.patient import Patient
-from omnisyn.studies.patients_table import read_patients_table, write_patients_table
+from omnisyn.studies.patients_table import (
+    TABLE_FILE,
+    read_patients_table,
+    write_patients_table,
+)
 from omnisyn.volumes.atomic import resource_error, write_text_atomic
 from omnisyn.volumes.locks import locked
 
@@ -130,7 +134,7 @@ class Site:
             raise InputError(
                 f"patient {missing[0]} has no folder with a contrast"
                 + (f" (and {len(missing) - 1} more)" if len(missing) > 1 else ""),
-                where=f"{self.name}/patients.tsv",
+                where=f"{self.name}/{TABLE_FILE}",
                 why="a row names a patient, a folder of that name holds its volumes",
                 remedy="restore the folder or remove the row",
             )

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping
 from typing import Literal, get_args
 
 from omnisyn.errors import InputError
+from omnisyn.studies.patients_table import TABLE_FILE, UNKNOWN
 
 Part = Literal["train", "validation", "test"]
 PARTS: tuple[Part, ...] = get_args(Part)
@@ -65,14 +66,14 @@ def part_of_patients(
         if row["split"] not in PARTS:
             raise InputError(
                 f"split {row['split']!r} of patient {patient} is unknown",
-                where="patients.tsv",
-                remedy=f"write one of {', '.join(PARTS)}, or n/a",
+                where=TABLE_FILE,
+                remedy=f"write one of {', '.join(PARTS)}, or {UNKNOWN}",
             )
         part = row["split"]
         if given.setdefault(subject_of[patient], part) != part:
             raise InputError(
                 f"the scans of subject {subject_of[patient]} are in two parts of the split",
-                where="patients.tsv",
+                where=TABLE_FILE,
                 why="one person on both sides of a split makes every figure too good",
                 remedy="give all scans of a subject the same split",
             )

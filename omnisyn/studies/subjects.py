@@ -11,8 +11,9 @@ from collections.abc import Iterable
 from pathlib import PurePath
 
 from omnisyn.contrasts import guess_contrast, is_contrast
+from omnisyn.volumes.write import NIFTI_SUFFIXES
 
-_SUFFIXES = (".nii.gz", ".nii", ".dcm", ".ima")
+_SUFFIXES = (*NIFTI_SUFFIXES, ".dcm", ".ima")
 _LABEL = re.compile(r"(?:^|_)((?:sub|ses)-[^_]+(?:_[0-9]+)*)(?=_|$)")
 _SUBJECT = "sub-"
 # In "sub-01.T1" and "sub-01-T1" the contrast is no part of the label.

@@ -1,7 +1,6 @@
 """What the stages hand on in `final/`: the encoder, the text-image model with its target vectors,
 the whole generator. Every file is sealed by its SHA-256 in a JSON file beside it."""
 
-import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
@@ -19,7 +18,8 @@ from omnisyn.models.clip.store import load_clip, save_clip
 from omnisyn.models.generator import PROMPTS, Generator
 from omnisyn.models.tensor_file import FileSeal, fill_module, write_tensors
 from omnisyn.models.weights import LoadedWeights, load_weights, save_weights
-from omnisyn.training.checkpoints import read_tensors
+from omnisyn.paths import read_json
+from omnisyn.training.checkpoints import place_of, read_tensors
 from omnisyn.volumes.atomic import write_json_atomic
 
 _CLIP_NAME = "text-image"
@@ -85,11 +85,11 @@ def read_encoder(folder: Path, generator: Generator) -> dict[str, Any]:
         if record["model"].get(key) != wanted[key]:
             raise ModelError(
                 "the pretrained encoder belongs to another network",
-                where=_place(folder),
+                where=place_of(folder),
                 why=f"its {key} is {record['model'].get(key)}, the recipe asks for {wanted[key]}",
                 remedy="run pretrain with the same recipe",
             )
-    fill_module(generator.encoder, tensors, _place(folder))
+    fill_module(generator.encoder, tensors, place_of(folder))
     return dict(record["card"])
 
 
@@ -134,7 +134,7 @@ def read_target_vectors(folder: Path, generator: Generator) -> dict[str, Any]:
     if vectors.shape != wanted.shape:
         raise ModelError(
             "the align run does not fit the generator",
-            where=_place(folder),
+            where=place_of(folder),
             why=f"its target vectors are {list(vectors.shape)}, not {list(wanted.shape)}",
             remedy="run align with the same recipe",
         )
@@ -196,17 +196,13 @@ def _write(
 def _read(folder: Path, name: str) -> tuple[dict[str, Tensor], dict[str, Any]]:
     file = folder / f"{name}.safetensors"
     try:
-        record = json.loads((folder / f"{name}.json").read_text(encoding="utf-8"))
+        record = read_json(folder / f"{name}.json")
         seal = FileSeal(**record["seal"])
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise ModelError(
             "the run's product cannot be read",
-            where=f"{_place(folder)}/{name}.json",
+            where=f"{place_of(folder)}/{name}.json",
             why="the file is missing or damaged",
             remedy="run the stage again",
         ) from error
     return read_tensors(file, seal), record
-
-
-def _place(folder: Path) -> str:
-    return "/".join(folder.parts[-2:])

@@ -8,7 +8,6 @@ all that. Nothing is pickled.
 
 import contextlib
 import hashlib
-import json
 import re
 import shutil
 from collections.abc import Mapping
@@ -22,6 +21,7 @@ from torch import Tensor
 from omnisyn.errors import ModelError
 from omnisyn.listeners import Note
 from omnisyn.models.tensor_file import FileSeal, parse_tensors, read_sealed, write_tensors
+from omnisyn.paths import read_json
 from omnisyn.volumes.atomic import (
     atomic_directory,
     json_bytes,
@@ -56,7 +56,7 @@ def read_tensors(path: Path, seal: FileSeal) -> dict[str, Tensor]:
         ModelError: the file is missing, or not the one that `seal` describes.
         ResourceError: it cannot be read.
     """
-    return parse_tensors(read_sealed(path, seal), _place(path))
+    return parse_tensors(read_sealed(path, seal), place_of(path))
 
 
 def save_checkpoint(folder: Path, checkpoint: Checkpoint, keep: int) -> Path:
@@ -106,7 +106,7 @@ def load_checkpoint(path: Path) -> Checkpoint:
         ModelError: it is incomplete, damaged, or of another format.
     """
     try:
-        record = json.loads((path / "state.json").read_text(encoding="utf-8"))
+        record = read_json(path / "state.json")
         digest = record.pop("sha256", None)
         written_as, step, state = (record[key] for key in ("format", "step", "state"))
         whole = written_as != FORMAT or digest == _digest(record)
@@ -115,12 +115,12 @@ def load_checkpoint(path: Path) -> Checkpoint:
         whole = False
     if not whole:
         raise ModelError(
-            "a checkpoint cannot be read", where=_place(path), why="its state.json is damaged"
+            "a checkpoint cannot be read", where=place_of(path), why="its state.json is damaged"
         )
     if written_as != FORMAT:
         raise ModelError(
             "a checkpoint cannot be read",
-            where=_place(path),
+            where=place_of(path),
             why=f"it has format {written_as}, this version reads {FORMAT}",
             remedy="start a new run, or continue with the version that wrote it",
         )
@@ -190,5 +190,6 @@ def _digest(record: Mapping[str, Any]) -> str:
     return hashlib.sha256(json_bytes(record)).hexdigest()
 
 
-def _place(path: Path) -> str:
+def place_of(path: Path) -> str:
+    """What a file or folder of a run is called in messages: its name with its folder's."""
     return "/".join(path.parts[-2:])

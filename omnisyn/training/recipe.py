@@ -1,12 +1,13 @@
 """A recipe: every setting of the three stages in one readable TOML file.
 
-`recipes/small.toml` is our default, `recipes/paper.toml` the publication's figures. A recipe is
-named by its file's stem, or given as a path.
+`recipes/small.toml` is our default, `recipes/paper.toml` the publication's figures,
+`recipes/adapt.toml` what weights are adapted to one's own patients with. A recipe is named by its
+file's stem, or given as a path.
 """
 
 from importlib import resources
 from pathlib import Path
-from typing import Literal
+from typing import Literal, get_args
 
 from pydantic import Field, model_validator
 
@@ -16,7 +17,7 @@ from omnisyn.models.clip.model import ClipSettings
 from omnisyn.settings import Settings, load_toml
 
 Stage = Literal["pretrain", "align", "finetune"]
-STAGES: tuple[Stage, ...] = ("pretrain", "align", "finetune")
+STAGES: tuple[Stage, ...] = get_args(Stage)
 
 
 class OptimizerSettings(Settings):

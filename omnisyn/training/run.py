@@ -21,7 +21,7 @@ from typing import Any, Literal
 
 from omnisyn.errors import InputError, ModelError, UsageError
 from omnisyn.listeners import Note
-from omnisyn.paths import name_of
+from omnisyn.paths import name_of, read_json
 from omnisyn.settings import Settings, dump_toml, load_toml
 from omnisyn.training.recipe import STAGES, Recipe, Stage
 from omnisyn.volumes.atomic import resource_error, write_json_atomic, write_text_atomic
@@ -186,7 +186,7 @@ class RunFolder:
     def record(self) -> dict[str, Any]:
         """What run.json says; empty where there is none or it cannot be read."""
         try:
-            record = json.loads((self.path / "run.json").read_text(encoding="utf-8"))
+            record = read_json(self.path / "run.json")
         except (OSError, ValueError):
             return {}
         return record if isinstance(record, dict) else {}

@@ -11,11 +11,11 @@ from accelerate import Accelerator
 from accelerate.state import AcceleratorState
 from accelerate.utils import DistributedDataParallelKwargs, broadcast_object_list
 
-from omnisyn.errors import InputError, UsageError
+from omnisyn.errors import UsageError
 from omnisyn.listeners import Note, unheard
 from omnisyn.models.device import choose_device
 from omnisyn.models.weights import load_card
-from omnisyn.paths import data_root, name_of
+from omnisyn.paths import data_root
 from omnisyn.simulate.cohort import load_cohort
 from omnisyn.simulate.label_maps import open_label_maps
 from omnisyn.simulate.stream import SimulatedSlices
@@ -173,12 +173,6 @@ def open_source(options: RunOptions, settings: StageSettings, say: Note) -> Slic
     root = data_root(options.data)
     if root is not None:
         sites = DataRoot(root).select("train")
-        if not sites:
-            raise InputError(
-                "the data root has no site of role train",
-                where=name_of(root),
-                remedy="make one with: omnisyn prepare SOURCE --out ROOT/SITE",
-            )
         openers.append(lambda size: CachedSlices(sites, batch_size=size, **shared))
     if options.label_maps:
         anatomy = open_label_maps(options.label_maps)

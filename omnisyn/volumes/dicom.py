@@ -4,7 +4,6 @@ DICOM coordinates are LPS+; the affine here is RAS+, so x and y change sign, exa
 (column, row, slice), slices in ascending order along the normal rows × columns.
 """
 
-import hashlib
 import warnings
 from collections.abc import Sequence
 from dataclasses import replace
@@ -15,16 +14,18 @@ from numpy.typing import NDArray
 
 from omnisyn.contrasts import Contrast
 from omnisyn.geometry import Geometry
+from omnisyn.paths import name_of
 from omnisyn.volumes.checks import Image, examine, settle
 from omnisyn.volumes.dicom_checks import (
     doubts,
     ordered,
+    place_tolerance,
     single_grey_images,
     with_geometry,
     without_localizers,
 )
 from omnisyn.volumes.dicom_facts import acquisition
-from omnisyn.volumes.dicom_files import find_images
+from omnisyn.volumes.dicom_files import find_images, joint_sha256
 from omnisyn.volumes.dicom_frames import Frame, frames_of
 from omnisyn.volumes.dicom_pixels import read_pixels
 from omnisyn.volumes.dicom_stacks import Stack, choose_stack, find_stacks
@@ -51,7 +52,7 @@ def read_dicom(
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)
         path = Path(path)
-        where = path.name or path.resolve().name
+        where = name_of(path)
         stacks = _stacks(path)
         stack = choose_stack(stacks, options.series, said, where)
         notes = list(stack.notes)
@@ -151,7 +152,7 @@ def _fill_gaps(voxels: NDArray[np.float32], frames: Sequence[Frame]) -> NDArray[
     usual = float(np.median(np.diff(heights)))
     count = round((heights[-1] - heights[0]) / usual) + 1
     wanted = np.linspace(heights[0], heights[-1], count)
-    if count == len(heights) and np.abs(wanted - heights).max() < 0.02 * usual:
+    if count == len(heights) and np.abs(wanted - heights).max() <= place_tolerance(usual):
         return voxels
     above = np.clip(np.searchsorted(heights, wanted), 1, len(heights) - 1)
     share = (wanted - heights[above - 1]) / (heights[above] - heights[above - 1])
@@ -176,4 +177,4 @@ def _joint_hash(frames: Sequence[Frame]) -> str:
         frame.file.sha256 if frame.number is None else f"{frame.file.sha256} {frame.number}"
         for frame in frames
     }
-    return hashlib.sha256("".join(sorted(hashes)).encode()).hexdigest()
+    return joint_sha256(hashes)

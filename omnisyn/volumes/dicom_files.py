@@ -6,6 +6,7 @@ Every file is read whole: a file that is cut short is refused, never dropped.
 import hashlib
 import io
 import warnings
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from pathlib import Path
@@ -24,7 +25,7 @@ from omnisyn.volumes.file_bytes import (
 )
 
 _END_OF_FRAGMENTS = b"\xfe\xff\xdd\xe0\0\0\0\0"
-_FETCH_AGAIN = "export or copy the series again"
+FETCH_AGAIN = "export or copy the series again"
 
 
 @dataclass(frozen=True)
@@ -129,7 +130,7 @@ def _parse(path: Path) -> DicomFile | None:
         except Exception as error:
             raise InputError(
                 "the DICOM file is damaged", where=path.name, why=str(error) or repr(error),
-                remedy=_FETCH_AGAIN,
+                remedy=FETCH_AGAIN,
             ) from error  # fmt: skip
     # A file that announces itself and ends before it has said what it holds is no report.
     unsaid = start.endswith(b"DICM") and (not storage or len(content) < _header_end(dataset))
@@ -140,7 +141,7 @@ def _parse(path: Path) -> DicomFile | None:
             "the DICOM file is cut short",
             where=path.name,
             why="its pixels are missing or end too early",
-            remedy=_FETCH_AGAIN,
+            remedy=FETCH_AGAIN,
         )
     return DicomFile(path, dataset, hashlib.sha256(content).hexdigest())
 
@@ -162,14 +163,14 @@ def _refuse_lost_image(name: str, content: bytes) -> None:
             "the DICOM file is cut short",
             where=name,
             why="it ends within its first four letters",
-            remedy=_FETCH_AGAIN,
+            remedy=FETCH_AGAIN,
         )
     if content.count(0) == len(content):
         raise InputError(
             "the file holds nothing but zeros",
             where=name,
             why=f"{len(content)} bytes",
-            remedy=_FETCH_AGAIN,
+            remedy=FETCH_AGAIN,
         )
 
 
@@ -197,6 +198,11 @@ def _ends_well(dataset: FileDataset, content: bytes) -> bool:
         or max(dataset.keys()) != tag_of("PixelData")
         or content.endswith(_END_OF_FRAGMENTS)
     )
+
+
+def joint_sha256(hashes: Iterable[str]) -> str:
+    """The hash of a series: of the sorted hashes of what it consists of."""
+    return hashlib.sha256("".join(sorted(hashes)).encode()).hexdigest()
 
 
 def transfer_syntax(dataset: FileDataset) -> UID:

@@ -18,7 +18,7 @@ from pydicom.dataelem import DataElement
 from pydicom.dataset import Dataset
 
 from omnisyn.errors import InputError
-from omnisyn.volumes.dicom_files import DicomFile
+from omnisyn.volumes.dicom_files import FETCH_AGAIN, DicomFile
 from omnisyn.volumes.dicom_values import tag_of, value_of
 
 # What the Enhanced functional groups call the attributes of a classic image.
@@ -85,7 +85,7 @@ class Frame:
                 f"the {keyword} is not usable",
                 where=self.name,
                 why=f"it is {str(value)[:40]!r}",
-                remedy="export or copy the series again",
+                remedy=FETCH_AGAIN,
             ) from error
 
     def text(self, keyword: str) -> str:

@@ -17,9 +17,9 @@ from pydicom.uid import ExplicitVRBigEndian, MRImageStorage, generate_uid
 from omnisyn.errors import InputError
 from omnisyn.volumes.atomic import resource_error
 from omnisyn.volumes.dicom_decoder import decode
+from omnisyn.volumes.dicom_files import FETCH_AGAIN
 from omnisyn.volumes.dicom_frames import Frame
 
-_FETCH_AGAIN = "export or copy the series again"
 _ITEM_TAG = b"\xfe\xff\x00\xe0"
 _DECODERS_NEED = (
     *("SamplesPerPixel", "Rows", "Columns", "BitsAllocated", "BitsStored", "HighBit"),
@@ -66,7 +66,7 @@ def _plain(frame: Frame) -> NDArray[np.integer]:
             "the pixels' bits contradict each other",
             where=frame.name,
             why=f"{stored_bits} bits stored, the highest of them is bit {high} of {allocated}",
-            remedy=_FETCH_AGAIN,
+            remedy=FETCH_AGAIN,
         )
     kind = "i" if frame.integer("PixelRepresentation", 0) else "u"
     big = frame.file.transfer_syntax == ExplicitVRBigEndian
@@ -93,7 +93,7 @@ def _native_content(frame: Frame, one: int) -> bytes:
             "the pixels are compressed, against what the header says",
             where=frame.name,
             why=f"the transfer syntax is {frame.file.transfer_syntax.name}",
-            remedy=_FETCH_AGAIN,
+            remedy=FETCH_AGAIN,
         )
     due = one * frame.integer("NumberOfFrames", 1)
     if len(content) < due:
@@ -101,7 +101,7 @@ def _native_content(frame: Frame, one: int) -> bytes:
             "the DICOM file is cut short",
             where=frame.name,
             why=f"{due} bytes of pixels are due, {len(content)} are there",
-            remedy=_FETCH_AGAIN,
+            remedy=FETCH_AGAIN,
         )
     # A few zeros are padding, which some exports leave; anything else belongs to the image.
     if len(content) >= due + one or content.count(0, due) < len(content) - due:
@@ -109,7 +109,7 @@ def _native_content(frame: Frame, one: int) -> bytes:
             "the file holds more pixels than its header says",
             where=frame.name,
             why=f"{due} bytes are due, {len(content)} are there",
-            remedy=_FETCH_AGAIN,
+            remedy=FETCH_AGAIN,
         )
     big = frame.file.transfer_syntax == ExplicitVRBigEndian
     if big and element.VR == "OW" and frame.integer("BitsAllocated") == 8:
@@ -130,7 +130,7 @@ def _rescaling(frame: Frame) -> tuple[float, float]:
                 f"the {keyword} is not usable",
                 where=frame.name,
                 why=f"it is {frame.text(keyword)!r}",
-                remedy=_FETCH_AGAIN,
+                remedy=FETCH_AGAIN,
             )
         factors.append(value)
     return factors[0], factors[1]
@@ -160,7 +160,7 @@ def _decompressed(frames: Sequence[Frame]) -> list[NDArray[np.integer]]:
                 "the compressed pixels do not fit the header",
                 where=frame.name,
                 why=f"{values.shape} decoded, {shape} due",
-                remedy=_FETCH_AGAIN,
+                remedy=FETCH_AGAIN,
             )
         shaped.append(values.reshape(shape))
     return shaped

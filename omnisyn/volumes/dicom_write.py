@@ -34,6 +34,7 @@ from omnisyn.geometry import Geometry
 from omnisyn.volumes.atomic import write_bytes_atomic
 from omnisyn.volumes.dicom_anonymize import Pseudonyms
 from omnisyn.volumes.dicom_checks import place_tolerance
+from omnisyn.volumes.dicom_files import joint_sha256
 from omnisyn.volumes.dicom_frames import Frame
 
 TOP_VALUE = 4095
@@ -173,7 +174,7 @@ def write_dicom_series(
             image.save_as(buffer, enforce_file_format=True)
             hashes.append(hashlib.sha256(buffer.getvalue()).hexdigest())
             write_bytes_atomic(folder / f"{index + 1:04d}.dcm", buffer.getvalue())
-    return hashlib.sha256("".join(sorted(hashes)).encode()).hexdigest()
+    return joint_sha256(hashes)
 
 
 def _lossy(headers: Sequence[Frame]) -> bool:

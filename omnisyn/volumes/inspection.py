@@ -9,8 +9,9 @@ from typing import Literal
 from omnisyn.errors import InputError, OmnisynError
 from omnisyn.paths import name_of
 from omnisyn.volumes.contrast_guess import guess_from
-from omnisyn.volumes.read import NIFTI_SUFFIXES, is_dicom_file, is_dicom_folder, read_volume
+from omnisyn.volumes.read import is_dicom_file, is_dicom_folder, read_volume
 from omnisyn.volumes.volume import Volume
+from omnisyn.volumes.write import NIFTI_SUFFIXES
 
 Format = Literal["nifti", "dicom", "folder"]
 

@@ -86,6 +86,11 @@ def head_fraction(mask: NDArray[np.bool_]) -> NDArray[np.float64]:
     return fraction
 
 
+def head_slices(mask: NDArray[np.bool_]) -> NDArray[np.intp]:
+    """The slices with enough head to count, `MINIMUM_HEAD_FRACTION` of the frame or more: (n,)."""
+    return np.flatnonzero(head_fraction(mask) >= MINIMUM_HEAD_FRACTION)
+
+
 def head_boxes(mask: NDArray[np.bool_]) -> tuple[tuple[int, int, int, int], ...]:
     """The head's box in each slice of a mask (slices, rows, columns).
 

@@ -24,9 +24,8 @@ from omnisyn.volumes.file_bytes import DICOM_START_BYTES, looks_like_dicom, read
 from omnisyn.volumes.nifti import load_nifti, read_nifti
 from omnisyn.volumes.options import DEFAULT, ReadOptions
 from omnisyn.volumes.volume import Volume
-from omnisyn.volumes.write import sidecar_path
+from omnisyn.volumes.write import NIFTI_SUFFIXES, sidecar_path
 
-NIFTI_SUFFIXES = (".nii.gz", ".nii")
 # BIDS states times in seconds; here they are in ms.
 _TIMES = ("RepetitionTime", "EchoTime", "InversionTime")
 _NUMBERS = ("FlipAngle", "MagneticFieldStrength", "SliceThickness")

@@ -7,7 +7,6 @@ so that a volume without its own sidecar can be told.
 """
 
 import hashlib
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
@@ -17,20 +16,21 @@ from numpy.typing import NDArray
 
 from omnisyn.errors import ResourceError, UsageError
 from omnisyn.geometry import Geometry
-from omnisyn.paths import open_regular
+from omnisyn.paths import read_json
 from omnisyn.volumes.atomic import Staging, json_bytes, sha256_file, staged
 from omnisyn.volumes.gzip_member import pack
 from omnisyn.volumes.nifti_header import build_header, parse_header
 from omnisyn.volumes.volume import Provenance, Volume
 
 VoxelType = Literal["float32", "uint8", "int16", "uint16"]
+NIFTI_SUFFIXES = (".nii.gz", ".nii")
 
 
 def sidecar_path(path: str | Path) -> Path:
     """The JSON file that belongs to a NIfTI file: `x.nii.gz` → `x.json`."""
     path = Path(path)
     stem = path.name
-    for suffix in (".nii.gz", ".nii"):
+    for suffix in NIFTI_SUFFIXES:
         if stem.lower().endswith(suffix):
             stem = stem[: -len(suffix)]
             break
@@ -47,10 +47,9 @@ def finished(volume: str | Path, volume_sha256: str | None = None) -> Mapping[st
         volume_sha256: the hash of the volume where it is known or is no single file's.
     """
     try:
-        with open_regular(sidecar_path(volume)) as file:
-            sidecar = json.load(file)
+        sidecar = read_json(sidecar_path(volume))
         found = volume_sha256 or sha256_file(volume)
-    except (OSError, ValueError, RecursionError, ResourceError):
+    except (OSError, ValueError, ResourceError):
         return None
     stated = sidecar.get("VolumeSHA256") if isinstance(sidecar, dict) else None
     return sidecar if stated == found else None

@@ -7,11 +7,9 @@ import numpy as np
 import pytest
 
 from omnisyn.geometry import Geometry
-from omnisyn.models.card import CardDescription
-from omnisyn.models.generator import ModelSettings, build_generator
-from omnisyn.models.weights import save_weights
 from omnisyn.studies.site import SiteSettings, write_site
 from omnisyn.volumes.write import write_volume
+from tests.tiny_weights import save_tiny
 
 SHAPE = (20, 24, 4)
 
@@ -28,13 +26,7 @@ def _own_place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture(scope="session")
 def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Random weights of a very narrow network, as a file with its card."""
-    path = tmp_path_factory.mktemp("weights") / "tiny.safetensors"
-    generator = build_generator(ModelSettings(backbone="small", width=4, fusion_heads=1), seed=1)
-    description = CardDescription(
-        name="tiny", recipe="test", trained_on="nothing at all", simulated=True
-    )
-    save_weights(path, generator, description)
-    return path
+    return save_tiny(tmp_path_factory.mktemp("weights") / "tiny.safetensors")
 
 
 @pytest.fixture

@@ -22,6 +22,7 @@ from omnisyn.errors import (
     ResourceError,
     UsageError,
 )
+from tests.cli.lines import error_line
 
 
 def failing(fault: BaseException) -> Callable[..., object]:
@@ -31,13 +32,6 @@ def failing(fault: BaseException) -> Callable[..., object]:
         raise fault
 
     return function
-
-
-def error_line(text: str) -> str:
-    """The one line on stderr."""
-    (line,) = text.splitlines()
-    assert line.startswith("omnisyn: ")
-    return line
 
 
 @pytest.mark.parametrize(

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from omnisyn.cli import main
+from tests.cli.lines import error_line
 
 Scan = Callable[..., Path]
 
@@ -29,13 +30,6 @@ def synthesize(
 
 
 Synthesize = Callable[..., tuple[int, str, str]]
-
-
-def one_line(text: str) -> str:
-    """The one line of an error."""
-    (line,) = text.splitlines()
-    assert line.startswith("omnisyn: ")
-    return line
 
 
 def test_a_scan_in_and_two_contrasts_out(synthesize: Synthesize, scan: Scan) -> None:
@@ -71,7 +65,7 @@ def test_no_path_of_the_machine_is_written_down(
 def test_a_wrong_path_exits_with_3(synthesize: Synthesize) -> None:
     code, out, err = synthesize("--src", "nowhere/T1.nii.gz", "--target", "T2")
     assert (code, out) == (3, "")
-    assert "T1.nii.gz: there is no such file" in one_line(err)
+    assert "T1.nii.gz: there is no such file" in error_line(err)
 
 
 def test_an_unknown_contrast_exits_with_2_and_names_the_nearest(
@@ -79,16 +73,16 @@ def test_an_unknown_contrast_exits_with_2_and_names_the_nearest(
 ) -> None:
     code, _, err = synthesize("--src", scan("T1.nii.gz"), "--target", "FLIAR")
     assert code == 2
-    assert "did you mean FLAIR" in one_line(err)
+    assert "did you mean FLAIR" in error_line(err)
     code, _, err = synthesize("--src", f"T7={scan('x.nii.gz')}", "--target", "T2")
     assert code == 2
-    assert "unknown contrast 'T7'" in one_line(err)
+    assert "unknown contrast 'T7'" in error_line(err)
 
 
 def test_missing_sources_exit_with_2(synthesize: Synthesize) -> None:
     code, _, err = synthesize("--target", "T2")
     assert code == 2
-    assert "--src" in one_line(err)
+    assert "--src" in error_line(err)
 
 
 def test_an_existing_output_exits_with_3(synthesize: Synthesize, scan: Scan) -> None:
@@ -96,7 +90,7 @@ def test_an_existing_output_exits_with_3(synthesize: Synthesize, scan: Scan) -> 
     assert synthesize(*words)[0] == 0
     code, out, err = synthesize(*words)
     assert (code, out) == (3, "")
-    assert "--overwrite" in one_line(err)
+    assert "--overwrite" in error_line(err)
     assert synthesize(*words, "--overwrite")[0] == 0
 
 
@@ -113,7 +107,7 @@ def test_a_damaged_scan_exits_with_3_and_writes_nothing(
     )
     code, out, err = synthesize("--src", source, "--target", "T2")
     assert (code, out) == (3, "")
-    assert "T1.nii.gz" in one_line(err)
+    assert "T1.nii.gz" in error_line(err)
     assert not (tmp_path / "omnisyn-out").exists()
 
 
@@ -134,14 +128,14 @@ def test_damaged_weights_exit_with_4(
     assert main(["synthesize", "-s", source, "-t", "T2", "--weights", str(broken), "-q"]) == 4
     captured = capsys.readouterr()
     assert captured.out == ""
-    assert one_line(captured.err)
+    assert error_line(captured.err)
     assert not (tmp_path / "omnisyn-out").exists()
 
 
 def test_an_unknown_device_exits_with_2(synthesize: Synthesize, scan: Scan) -> None:
     code, _, err = synthesize("--src", scan("T1.nii.gz"), "--target", "T2", "--device", "abacus")
     assert code == 2
-    assert "unknown device 'abacus'" in one_line(err)
+    assert "unknown device 'abacus'" in error_line(err)
 
 
 def test_a_failing_patient_among_others_exits_with_6(
@@ -155,7 +149,7 @@ def test_a_failing_patient_among_others_exits_with_6(
     assert out == str(Path("omnisyn-out/2/desc-synth_T2w.nii.gz")) + "\n"
     failure, error = err.splitlines()
     assert failure.startswith("1 failed: ")
-    assert "1 of 2 patients failed" in one_line(error)
+    assert "1 of 2 patients failed" in error_line(error)
 
 
 def test_a_read_only_folder_exits_with_5(
@@ -168,7 +162,7 @@ def test_a_read_only_folder_exits_with_5(
     monkeypatch.setattr(Path, "mkdir", refuse)
     code, _, err = synthesize("--src", source, "--target", "T2")
     assert code == 5
-    assert "omnisyn-out" in one_line(err)
+    assert "omnisyn-out" in error_line(err)
     assert str(tmp_path) not in err
 
 
@@ -180,7 +174,7 @@ def test_one_volume_of_a_4d_file_is_chosen(synthesize: Synthesize, scan: Scan) -
 
     code, _, err = synthesize("--src", path, "--target", "T2")
     assert code == 3
-    assert "--volume 1 ... 2" in one_line(err)
+    assert "--volume 1 ... 2" in error_line(err)
     assert not Path("omnisyn-out").exists()
     assert synthesize("--src", path, "--target", "T2", "--volume", "2")[0] == 0
 
@@ -194,7 +188,7 @@ def test_voxels_that_are_not_finite_need_permission(synthesize: Synthesize, scan
 
     code, _, err = synthesize("--src", path, "--target", "T2")
     assert code == 3
-    assert "not finite" in one_line(err)
+    assert "not finite" in error_line(err)
     code, _, err = synthesize("--src", path, "--target", "T2", "--nonfinite", "zero")
     assert code == 0
     assert "1 voxels that were NaN or infinite are set to zero" in err
@@ -206,7 +200,7 @@ def test_strict_makes_a_warning_a_refusal(synthesize: Synthesize, scan: Scan) ->
 
     code, _, err = synthesize("--src", f"T1={path}", "--target", "FLAIR", "--strict")
     assert code == 3
-    assert "does not look like T1 (TR 4500 ms, TE 95 ms are those of T2)" in one_line(err)
+    assert "does not look like T1 (TR 4500 ms, TE 95 ms are those of T2)" in error_line(err)
     code, _, err = synthesize("--src", f"T1={path}", "--target", "FLAIR")
     assert code == 0
     assert "does not look like T1" in err
@@ -217,7 +211,7 @@ def test_series_of_anything_but_one_dicom_folder_are_refused(
 ) -> None:
     code, _, err = synthesize("--src", scan("T1.nii.gz"), "--target", "T2", "--series", "3")
     assert code == 2
-    assert "--series chooses from one DICOM folder" in one_line(err)
+    assert "--series chooses from one DICOM folder" in error_line(err)
 
 
 def exam() -> str:
@@ -265,14 +259,14 @@ def test_anonymous_dicom_output_names_nobody(synthesize: Synthesize, tmp_path: P
 def test_dicom_output_of_a_nifti_source_is_refused(synthesize: Synthesize, scan: Scan) -> None:
     code, _, err = synthesize("--src", scan("T1.nii.gz"), "--target", "T2", "--format", "dicom")
     assert code == 2
-    assert "T1.nii.gz is not DICOM" in one_line(err)
+    assert "T1.nii.gz is not DICOM" in error_line(err)
     assert not Path("omnisyn-out").exists()
 
 
 def test_anonymizing_nifti_output_is_refused(synthesize: Synthesize, scan: Scan) -> None:
     code, _, err = synthesize("--src", scan("T1.nii.gz"), "--target", "T2", "--anonymize")
     assert code == 2
-    assert "--anonymize belongs to DICOM output" in one_line(err)
+    assert "--anonymize belongs to DICOM output" in error_line(err)
 
 
 @pytest.mark.parametrize("form", ["nifti", "dicom"])

@@ -15,11 +15,9 @@ from pydicom.uid import RLELossless
 
 from omnisyn.cli import main
 from omnisyn.geometry import Geometry
-from omnisyn.models.card import CardDescription
-from omnisyn.models.generator import ModelSettings, build_generator
-from omnisyn.models.weights import save_weights
 from omnisyn.volumes.write import write_volume
 from tests.hub_server import HubServer
+from tests.tiny_weights import save_tiny
 
 Mount = Callable[..., Path]
 
@@ -45,11 +43,7 @@ def mount(tmp_path: Path) -> Iterator[Mount]:
 @pytest.fixture(scope="module")
 def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Random weights of a very narrow network."""
-    path = tmp_path_factory.mktemp("weights") / "tiny.safetensors"
-    generator = build_generator(ModelSettings(backbone="small", width=4, fusion_heads=1), seed=1)
-    description = CardDescription(name="tiny", recipe="test", trained_on="nothing", simulated=True)
-    save_weights(path, generator, description)
-    return path
+    return save_tiny(tmp_path_factory.mktemp("weights") / "tiny.safetensors")
 
 
 @pytest.fixture

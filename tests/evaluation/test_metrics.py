@@ -30,6 +30,15 @@ def make_head(slices=3, seed=0):
     return (np.clip(texture, 0.1, 1) * inside).astype(np.float32)
 
 
+def distortions(truth):
+    """Three predictions that are wrong in known ways, by name."""
+    return {
+        "nothing": np.zeros_like(truth),
+        "shift": np.roll(truth, 1, axis=2),
+        "blur": ndimage.gaussian_filter(truth, (0, 1, 1)),
+    }
+
+
 @pytest.fixture
 def truth():
     return make_head()
@@ -90,12 +99,7 @@ def test_psnr_pools_the_squared_error_over_the_head_of_the_volume(truth, head):
 
 
 def test_known_distortions_rank_as_on_real_slices(truth, head):
-    distorted = {
-        "nothing": np.zeros_like(truth),
-        "shift": np.roll(truth, 1, axis=2),
-        "blur": ndimage.gaussian_filter(truth, (0, 1, 1)),
-        "background": truth + np.float32(0.02) * ~head,
-    }
+    distorted = {**distortions(truth), "background": truth + np.float32(0.02) * ~head}
     scores, _ = score_all(truth, distorted, head)
     values = {name: found.values for name, found in scores.items()}
     assert values["nothing"]["ssim_head"] < 0.02
@@ -229,11 +233,7 @@ def test_figures_on_real_slices_are_those_the_rule_was_measured_with():
         for path in sorted(NPC_SLICES.glob("*.jpg"))
     ]
     truth = np.stack(images) / 255.0
-    distorted = {
-        "nothing": np.zeros_like(truth),
-        "shift": np.roll(truth, 1, axis=2),
-        "blur": ndimage.gaussian_filter(truth, (0, 1, 1)),
-    }
+    distorted = distortions(truth)
     expected = {"nothing": (0.004, 8.9), "shift": (0.78, 22.5), "blur": (0.91, 28.3)}
     figures = {name: [] for name in distorted}
     # The table's PSNR is a mean over slices, so every slice counts as a volume here.

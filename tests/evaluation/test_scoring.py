@@ -137,7 +137,7 @@ def test_patients_with_fewer_contrasts_are_scored_in_what_they_have(make_site):
 def test_a_model_that_fails_on_one_case_costs_that_case_only(make_site):
     def moody(sources, target):
         if target == "T1c" and "T2" in sources:
-            raise RuntimeError("cannot open /home/someone/private/weights.bin")
+            raise RuntimeError("cannot open /home/John Doe/private/weights.bin")
         return invert(sources, target)
 
     scores = evaluate_site(make_site(), moody)

@@ -26,12 +26,11 @@ import pydicom.data
 
 from omnisyn.errors import OmnisynError
 from omnisyn.geometry import Geometry
-from omnisyn.models.card import CardDescription
-from omnisyn.models.generator import ModelSettings, build_generator
-from omnisyn.models.weights import load_weights, save_weights
+from omnisyn.models.weights import load_weights
 from omnisyn.training.recipe import load_recipe, recipe_names
 from omnisyn.volumes.read import read_volume
 from omnisyn.volumes.write import write_volume
+from tests.tiny_weights import save_tiny
 
 EXTREMES = (
     *(b"\0" * 2, b"\0" * 4, b"\xff" * 2, b"\xff" * 4, b"\xff\x7f", b"\xff\xff\xff\x7f"),
@@ -84,14 +83,7 @@ class Weights:
     name = "tiny.safetensors"
 
     def seeds(self, folder: Path) -> list[bytes]:
-        path = folder / self.name
-        generator = build_generator(
-            ModelSettings(backbone="small", width=4, fusion_heads=1), seed=1
-        )
-        description = CardDescription(
-            name="tiny", recipe="test", trained_on="nothing", simulated=True
-        )
-        save_weights(path, generator, description)
+        path = save_tiny(folder / self.name)
         self.card = json.loads(path.with_suffix(".json").read_text())
         return [path.read_bytes()]
 

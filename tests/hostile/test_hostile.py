@@ -10,12 +10,10 @@ import numpy as np
 import pytest
 
 from omnisyn.cli import main
-from omnisyn.models.card import CardDescription
-from omnisyn.models.generator import ModelSettings, build_generator
-from omnisyn.models.weights import save_weights
 from tests.hostile.around_cases import AROUND
 from tests.hostile.dicom_cases import DICOM
 from tests.hostile.nifti_cases import NIFTI
+from tests.tiny_weights import save_tiny
 
 CASES = (*NIFTI, *DICOM, *AROUND)
 MADE = "desc-synth"
@@ -24,13 +22,7 @@ MADE = "desc-synth"
 @pytest.fixture(scope="module")
 def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Random weights of a very narrow network."""
-    path = tmp_path_factory.mktemp("weights") / "tiny.safetensors"
-    generator = build_generator(ModelSettings(backbone="small", width=4, fusion_heads=1), seed=1)
-    description = CardDescription(
-        name="tiny", recipe="test", trained_on="nothing at all", simulated=True
-    )
-    save_weights(path, generator, description)
-    return path
+    return save_tiny(tmp_path_factory.mktemp("weights") / "tiny.safetensors")
 
 
 def state(folder: Path) -> dict[str, str]:

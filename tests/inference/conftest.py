@@ -12,10 +12,8 @@ from omnisyn.contrasts import NAMES
 from omnisyn.geometry import Geometry
 from omnisyn.inference.sidecar import ModelIdentity
 from omnisyn.inference.synthesizer import Synthesizer
-from omnisyn.models.card import CardDescription
-from omnisyn.models.generator import ModelSettings, build_generator
-from omnisyn.models.weights import save_weights
 from omnisyn.volumes.write import write_volume
+from tests.tiny_weights import save_tiny, tiny_generator
 
 Scan = Callable[..., Path]
 
@@ -59,18 +57,13 @@ def echo() -> Synthesizer:
 @pytest.fixture(scope="session")
 def tiny_weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Random weights of a very narrow `small` network, as a file with its card."""
-    path = tmp_path_factory.mktemp("weights") / "tiny.safetensors"
-    generator = build_generator(ModelSettings(backbone="small", width=4, fusion_heads=1), seed=1)
+    generator = tiny_generator()
     # A fresh network does not listen to its target yet; noise on its weights makes it.
     draws = torch.Generator().manual_seed(2)
     with torch.no_grad():
         for parameter in generator.parameters():
             parameter += 0.02 * torch.randn(parameter.shape, generator=draws)
-    description = CardDescription(
-        name="tiny", recipe="test", trained_on="nothing at all", simulated=True
-    )
-    save_weights(path, generator, description)
-    return path
+    return save_tiny(tmp_path_factory.mktemp("weights") / "tiny.safetensors", generator)
 
 
 @pytest.fixture

@@ -153,6 +153,8 @@ def test_masks_caches_truths_and_earlier_results_are_no_scans(scan: Scan, tmp_pa
     for name in (
         "data/T1.nii.gz",
         "data/T1_mask.nii.gz",
+        "data/T2_segmentation.nii.gz",
+        "data/FLAIR_seg2.nii.gz",
         "data/T2_lesions.nii.gz",
         "data/tumour.nii.gz",
         "data/desc-synth_T2w.nii.gz",
@@ -161,6 +163,11 @@ def test_masks_caches_truths_and_earlier_results_are_no_scans(scan: Scan, tmp_pa
     ):
         scan(name)
     assert found([tmp_path / "data"]) == {".": ["T1"]}
+
+
+def test_a_subject_spelled_like_a_mask_is_a_subject(scan: Scan, tmp_path: Path) -> None:
+    scan("data/sub-tumor01_T1w.nii.gz")
+    assert found([tmp_path / "data"]) == {"sub-tumor01": ["T1"]}
 
 
 def test_a_folder_without_scans_is_refused(tmp_path: Path) -> None:

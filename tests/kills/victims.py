@@ -124,20 +124,11 @@ class Synthesize:
     def __init__(self, folder: Path) -> None:
         import torch
 
-        from omnisyn.models.card import CardDescription
-        from omnisyn.models.generator import ModelSettings, build_generator
-        from omnisyn.models.weights import save_weights
+        from tests.tiny_weights import save_tiny
 
         torch.set_num_threads(1)
         self.folder = folder
-        self.weights = folder / "tiny.safetensors"
-        generator = build_generator(
-            ModelSettings(backbone="small", width=4, fusion_heads=1), seed=1
-        )
-        description = CardDescription(
-            name="tiny", recipe="test", trained_on="nothing", simulated=True
-        )
-        save_weights(self.weights, generator, description)
+        self.weights = save_tiny(folder / "tiny.safetensors")
         self.volume = folder / "omnisyn-out" / "desc-synth_T2w.nii.gz"
         self.turn, self.pair = 0, (1, 1)
         self.known: dict[str, int] = {}

@@ -9,12 +9,15 @@ import pytest
 from numpy.typing import NDArray
 
 from omnisyn.geometry import Geometry
+from omnisyn.studies.augment import AugmentationSettings
 from omnisyn.studies.site import Site, SiteSettings, write_site
 from omnisyn.volumes.write import write_volume
 
 SHAPE = (10, 32, 28)
 SPACING = (4.0, 1.0, 1.0)
 BRIGHTNESS = {"T1": 400.0, "T1c": 700.0, "T2": 250.0, "FLAIR": 90.0, "PD": 500.0, "MRA": 60.0}
+
+NO_AUGMENTATION = AugmentationSettings(flip=0, resampled=0)
 
 WriteHead = Callable[..., Path]
 MakeSite = Callable[..., Site]

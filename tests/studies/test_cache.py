@@ -10,12 +10,12 @@ import torch
 from omnisyn.contrasts import NAMES
 from omnisyn.errors import InputError, UsageError
 from omnisyn.geometry import Geometry
-from omnisyn.studies.augment import NO_AUGMENTATION
 from omnisyn.studies.cache import CachedSlices
 from omnisyn.studies.cache_files import build_cache, open_cache
 from omnisyn.studies.site import Site
 from omnisyn.studies.slices import SliceSource
 from omnisyn.volumes.write import write_volume
+from tests.studies.conftest import NO_AUGMENTATION
 
 MakeSite = Callable[..., Site]
 

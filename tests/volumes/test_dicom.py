@@ -10,6 +10,8 @@ from pydicom.uid import ExplicitVRBigEndian, ImplicitVRLittleEndian
 from omnisyn.errors import InputError
 from omnisyn.volumes.dicom import list_stacks, read_dicom, read_stack
 from omnisyn.volumes.options import ReadOptions
+from tests.dicom_series import ORIENTATIONS
+from tests.volumes.places import LPS_TO_RAS, world
 
 REFERENCES = Path(__file__).parents[3] / "shared/data/dicom/dicom2nifti"
 READABLE = [
@@ -43,13 +45,6 @@ REPEATED = {
 needs_references = pytest.mark.skipif(
     not REFERENCES.is_dir(), reason="the shared DICOM series are not here"
 )
-
-ORIENTATIONS = ("axial", "sagittal", "coronal", "oblique")
-LPS_TO_RAS = np.array([-1.0, -1.0, 1.0])
-
-
-def world(geometry, index):
-    return geometry.affine[:3, :3] @ index + geometry.affine[:3, 3]
 
 
 @pytest.mark.parametrize("orientation", ORIENTATIONS)

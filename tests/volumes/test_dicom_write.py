@@ -20,6 +20,8 @@ from omnisyn.volumes.dicom import list_stacks, read_dicom, read_stack
 from omnisyn.volumes.dicom_anonymize import Pseudonyms
 from omnisyn.volumes.dicom_frames import Frame
 from omnisyn.volumes.dicom_write import DerivedSeries, write_dicom_series
+from tests.dicom_series import ORIENTATIONS
+from tests.volumes.places import corners_of_simpleitk
 
 SHARED = Path(__file__).parents[3] / "shared/data/dicom"
 REAL = [
@@ -28,9 +30,7 @@ REAL = [
     "dicom2nifti/hitachi/anatomical/001", "dicom2nifti/philips_enhanced/anatomical/001",
     "dicom2nifti/siemens_multiframe/anatomical/001", "dcm_qa_enh/In/Philips",
 ]  # fmt: skip
-ORIENTATIONS = ("axial", "sagittal", "coronal", "oblique")
 T2 = DerivedSeries("T2", ("T1",), "small", "ab" * 32, simulated=False)
-LPS_TO_RAS = np.array([-1.0, -1.0, 1.0])
 STEP = 1 / dicom_write.TOP_VALUE
 
 
@@ -68,16 +68,6 @@ def put(folder, *what, overwrite=False, **options):
 def written(folder, volume, series=T2, **options):
     put(folder, synthetic(volume), volume.geometry, volume.headers, series, **options)
     return [pydicom.dcmread(path) for path in sorted(folder.iterdir())]
-
-
-def corners_of_simpleitk(image):
-    last = np.array(image.GetSize()) - 1
-    return np.array(
-        [
-            LPS_TO_RAS * image.TransformIndexToPhysicalPoint([int(i) for i in corner * last])
-            for corner in np.array(list(np.ndindex(2, 2, 2)))
-        ]
-    )
 
 
 @pytest.mark.parametrize("orientation", ORIENTATIONS)

@@ -2,7 +2,14 @@ import numpy as np
 import pytest
 
 from omnisyn.errors import InputError
-from omnisyn.volumes.normalize import head_boxes, head_fraction, head_mask, scale, scale_divisor
+from omnisyn.volumes.normalize import (
+    head_boxes,
+    head_fraction,
+    head_mask,
+    head_slices,
+    scale,
+    scale_divisor,
+)
 
 
 def test_the_divisor_is_the_foregrounds_99_5_percentile():
@@ -135,6 +142,14 @@ def test_the_head_fraction_is_counted_per_slice():
     mask[2] = True
 
     np.testing.assert_array_equal(head_fraction(mask), [0.0, 0.5, 1.0])
+
+
+def test_slices_count_from_a_twentieth_of_head_on():
+    mask = np.zeros((3, 4, 5), bool)
+    mask[1, 0, 0] = mask[2, 0, :2] = True
+
+    assert head_slices(mask).tolist() == [1, 2]
+    assert head_slices(np.zeros((2, 4, 6), bool)).tolist() == []
 
 
 def test_the_head_boxes_end_after_the_head_and_are_zero_without_one():

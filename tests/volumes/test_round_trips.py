@@ -17,8 +17,8 @@ from omnisyn.volumes.dicom_write import DerivedSeries, write_dicom_series
 from omnisyn.volumes.read import read_volume
 from omnisyn.volumes.write import write_volume
 from tests.dicom_series import DicomSeries
+from tests.volumes.places import LPS_TO_RAS, corners_of_simpleitk, world
 
-LPS_TO_RAS = np.array([-1.0, -1.0, 1.0])
 ORDERS = [
     np.eye(3)[:, axes] * signs
     for axes in itertools.permutations(range(3))
@@ -66,22 +66,6 @@ def grids_with_a_marker(draw):
     geometry = draw(geometries().filter(lambda geometry: np.prod(geometry.shape) > 1))
     marker = draw(st.tuples(*[st.integers(0, extent - 1) for extent in geometry.shape]))
     return geometry, marker
-
-
-def place(geometry, index):
-    """RAS+ mm of a voxel."""
-    return geometry.affine[:3, :3] @ index + geometry.affine[:3, 3]
-
-
-def corners_of_simpleitk(image):
-    """RAS+ mm of the eight corner voxels."""
-    last = np.array(image.GetSize()) - 1
-    return np.array(
-        [
-            LPS_TO_RAS * image.TransformIndexToPhysicalPoint([int(i) for i in corner * last])
-            for corner in np.array(list(np.ndindex(2, 2, 2)))
-        ]
-    )
 
 
 @PROPERTIES
@@ -162,7 +146,7 @@ def test_a_dicom_marker_survives_the_way_to_nifti_and_to_dicom(turn, spacing, sh
         voxels = np.asfortranarray(volume.voxels / np.float32(900))
 
         found = np.unravel_index(np.argmax(volume.voxels), volume.voxels.shape)
-        np.testing.assert_allclose(place(volume.geometry, found), truth, atol=1e-4)
+        np.testing.assert_allclose(world(volume.geometry, found), truth, atol=1e-4)
 
         image = nibabel.load(write_volume(folder / "x.nii.gz", voxels, volume.geometry))
         found = np.unravel_index(np.argmax(image.get_fdata()), image.shape)
@@ -173,7 +157,7 @@ def test_a_dicom_marker_survives_the_way_to_nifti_and_to_dicom(turn, spacing, sh
             write_dicom_series(partial, voxels, volume.geometry, volume.headers, derived)
         back = read_volume(folder / "out")
         found = np.unravel_index(np.argmax(back.voxels), back.voxels.shape)
-        np.testing.assert_allclose(place(back.geometry, found), truth, atol=1e-4)
+        np.testing.assert_allclose(world(back.geometry, found), truth, atol=1e-4)
         assert back.geometry.matches(volume.geometry)
         if shape[0] > 1:
             reader = SimpleITK.ImageSeriesReader()

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from html import escape
 from importlib import resources
 
-from omnisyn.evaluation.controls import BLIND, COPY, ORACLE, SHIFTED
+from omnisyn.evaluation.controls import CONTROLS
 from omnisyn.evaluation.metrics import HEAD
 from omnisyn.evaluation.report.definitions import (
     GAIN,
@@ -31,7 +31,7 @@ from omnisyn.evaluation.results import MODEL, Evaluation, Example, SiteScores
 from omnisyn.evaluation.statistics import Summary
 
 MOST_EXAMPLES = 36
-_COLUMNS = (MODEL, COPY, BLIND, ORACLE, SHIFTED)
+_COLUMNS = (MODEL, *CONTROLS)
 
 
 def report_html(
@@ -89,14 +89,13 @@ def _heading(title: str, anchor: str, *, simulated: bool) -> str:
 
 def _site(site: SiteScores, found: Figures, figures: Sequence[str], share: int) -> Iterable[str]:
     yield _heading(site.site, site.site, simulated=site.simulated)
-    models = [row for row in site.rows if row.method == MODEL]
-    patients = len({row.subject for row in models})
+    coverage = site.coverage
     yield (
-        f'<p class="soft">{escape(site.role)} site, {escape(site.scanner)}; {patients} '
-        f"patient{'s' if patients != 1 else ''}. All directions together: "
-        f"{sum(row.slices for row in models)} slices scored, "
-        f"{sum(row.without_head for row in models)} left out for less than 5 % head, "
-        f"{sum(row.constant for row in models)} as constant or empty. Blind LUT fitted on "
+        f'<p class="soft">{escape(site.role)} site, {escape(site.scanner)}; {coverage.patients} '
+        f"patient{'s' if coverage.patients != 1 else ''}. All directions together: "
+        f"{coverage.scored} slices scored, "
+        f"{coverage.without_head} left out for less than 5 % head, "
+        f"{coverage.constant} as constant or empty. Blind LUT fitted on "
         f"{escape(site.fitted_on)}.</p>"
     )
     if site.failures:
@@ -107,7 +106,7 @@ def _site(site: SiteScores, found: Figures, figures: Sequence[str], share: int) 
         yield f'<p class="notice">Failed: {len(site.failures)}</p><ul>{"".join(items)}</ul>'
     if site.notes:
         yield f"<ul>{''.join(f'<li>{escape(note)}</li>' for note in site.notes)}</ul>"
-    if not models:
+    if not coverage.patients:
         yield "<p>Nothing could be scored.</p>"
         return
     yield from _tables(found, figures)

@@ -89,18 +89,18 @@ def summary_json(
 
 
 def _site(site: SiteScores, figures: Figures) -> dict[str, Any]:
-    models = [row for row in site.rows if row.method == MODEL]
+    coverage = site.coverage
     return {
         "site": site.site,
         "role": site.role,
         "simulated": site.simulated,
         "scanner": site.scanner,
-        "patients": len({row.subject for row in models}),
+        "patients": coverage.patients,
         "blind_lut_fitted_on": site.fitted_on,
         "slices": {
-            "scored": sum(row.slices for row in models),
-            "without_head": sum(row.without_head for row in models),
-            "constant": sum(row.constant for row in models),
+            "scored": coverage.scored,
+            "without_head": coverage.without_head,
+            "constant": coverage.constant,
         },
         "failures": [
             {"patient": item.patient, "direction": item.direction, "reason": item.reason}

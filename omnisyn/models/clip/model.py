@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
 
-from omnisyn.errors import ModelError, UsageError, reason_of
+from omnisyn.errors import ModelError, UsageError, reason_of, sentence_of
 from omnisyn.models.clip.text_image import (
     SMALL,
     ClipSettings,
@@ -20,7 +19,7 @@ from omnisyn.models.clip.text_image import (
 from omnisyn.models.clip.vocabulary import CONTEXT_LENGTH, VOCABULARY_SIZE
 from omnisyn.models.hub.address import HubAddress, is_hub_address, parse_hub_address
 from omnisyn.models.hub.fetch import fetch_from_hub
-from omnisyn.paths import name_of
+from omnisyn.paths import name_of, read_json
 from omnisyn.volumes.atomic import sha256_file
 
 __all__ = ["SMALL", "ClipSettings", "TextImageModel", "build_clip"]
@@ -29,11 +28,8 @@ _CONFIGURATION = "open_clip_config.json"
 _PATTERNS = (_CONFIGURATION, "open_clip*.safetensors")
 
 
-def build_clip(settings: ClipSettings, seed: int = 0, cache: Path | None = None) -> TextImageModel:
+def build_clip(settings: ClipSettings, seed: int = 0) -> TextImageModel:
     """The text-image model of `settings`; what is not loaded is initialised from `seed`.
-
-    Args:
-        cache: folder for downloads; None leaves it to the Hugging Face variables.
 
     Raises:
         UsageError: open_clip knows no such architecture, or `small` was given weights.
@@ -49,7 +45,7 @@ def build_clip(settings: ClipSettings, seed: int = 0, cache: Path | None = None)
                     remedy="choose the architecture ViT-B-32, or leave the weights out",
                 )
             return assemble(_small_shape(settings.embed_size))
-        source = _find_source(settings, cache)
+        source = _find_source(settings)
         model = assemble(source.shape)
     if source.file is not None:
         _load(model, source.file, source.sha256 or settings.sha256)
@@ -90,7 +86,7 @@ class _Source(NamedTuple):
     """What an address on the hub pins."""
 
 
-def _find_source(settings: ClipSettings, cache: Path | None) -> _Source:
+def _find_source(settings: ClipSettings) -> _Source:
     weights = settings.weights
     if weights is None:
         return _Source(_known_shape(settings.architecture, quick_gelu=False), None)
@@ -104,10 +100,10 @@ def _find_source(settings: ClipSettings, cache: Path | None) -> _Source:
                 remedy="choose ViT-B-32",
             )
         address = HubAddress(published["hf_hub"].strip("/"))
-        return _Source(shape, _weights_in(fetch_from_hub(address, _PATTERNS, cache)))
+        return _Source(shape, _weights_in(fetch_from_hub(address, _PATTERNS)))
     if is_hub_address(weights):
         address = parse_hub_address(weights)
-        folder = fetch_from_hub(address, _PATTERNS, cache)
+        folder = fetch_from_hub(address, _PATTERNS)
         return _Source(_shape_in(folder), _weights_in(folder), address.sha256)
     path = Path(weights)
     if path.is_dir():
@@ -138,13 +134,13 @@ def _known_shape(architecture: str, quick_gelu: bool) -> ClipShape:
 
 def _shape_in(folder: Path) -> ClipShape:
     try:
-        content = json.loads((folder / _CONFIGURATION).read_text("utf-8"))
+        content = read_json(folder / _CONFIGURATION)
         return _shape(content["model_cfg"], content.get("preprocess_cfg", {}), folder.name)
-    except (OSError, ValueError, RecursionError, KeyError, TypeError) as error:
+    except (OSError, ValueError, KeyError, TypeError) as error:
         raise ModelError(
             f"the folder has no valid {_CONFIGURATION}",
             where=name_of(folder),
-            why=f"{type(error).__name__}: {reason_of(error)}",
+            why=sentence_of(error),
             remedy="give a folder or a hub model in open_clip's layout",
         ) from error
 

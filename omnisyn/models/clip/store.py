@@ -6,7 +6,6 @@ tower serves free-text targets, the image tower the third training stage.
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import torch
@@ -22,6 +21,7 @@ from omnisyn.models.tensor_file import (
     read_sealed,
     write_tensors,
 )
+from omnisyn.paths import read_json
 from omnisyn.settings import Settings, parse
 from omnisyn.volumes.atomic import write_json_atomic
 
@@ -70,12 +70,12 @@ def load_clip(folder: Path, name: str, *, with_image_tower: bool = True) -> Text
     """
     path = folder / f"{name}.clip.json"
     try:
-        stored = parse(StoredClip, json.loads(path.read_text("utf-8")), where=path.name)
+        stored = parse(StoredClip, read_json(path), where=path.name)
     except FileNotFoundError:
         raise ModelError(
             "there is no text-image model", where=path.name, remedy="run `omnisyn align` first"
         ) from None
-    except (OSError, ValueError, RecursionError, TypeError, InputError) as error:
+    except (OSError, ValueError, TypeError, InputError) as error:
         raise ModelError(
             "the text-image model cannot be read",
             where=path.name,
