@@ -61,7 +61,8 @@ class TimedSlices:
         images[:, :_CONTRASTS] = torch.rand(shape, generator=generator)
         present = torch.zeros(count, len(NAMES), dtype=torch.bool)
         present[:, :_CONTRASTS] = True
-        return SliceBatch(images, present, torch.zeros_like(present), ("benchmark/random",) * count)
+        suppressed, patients = torch.zeros_like(present), ("benchmark/random",) * count
+        return SliceBatch(images, present, suppressed, patients, torch.ones(count))
 
 
 def rows() -> list[Row]:

@@ -45,7 +45,10 @@ def measure_head(
         directions = [each for each in head.directions if each.sources == sources]
         given = {name: head.scaled[name] for name in sources}
         targets = [each.target for each in directions]
-        made = {name: model.synthesize_slices(given, targets) for name, model in models.items()}
+        made = {
+            name: model.on_pixels(*head.spacing[1:]).synthesize_slices(given, targets)
+            for name, model in models.items()
+        }
         for direction in directions:
             images = {name: found[direction.target] for name, found in made.items()}
             watch(head, direction, images)

@@ -153,7 +153,7 @@ def synthesize_patient(
     outputs = []
     # Made before the work, so that a folder that cannot be made is known at once.
     with output_folder(request.output / patient.folder), described_folder(request):
-        model = synthesizer.telling(remark)
+        model = synthesizer.telling(remark).on_pixels_of(patient.sources)
         scaled = model.scaled(patient.sources)
         familiarity = model.familiarity(scaled)
         for found in familiarity.values():

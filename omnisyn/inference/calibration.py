@@ -227,9 +227,11 @@ def _sample(
     chosen = evenly_thinned(range(len(patient)), _SLICES_FOR_ERRORS)
     images = patient.images[chosen].cpu().numpy()
     shown = {name: images[:, NAMES.index(name)] for name in sources}
-    made = dict(synthesizer.synthesize_slices(shown, [target]))
+    pixel = float(patient.pixel_mm[0])
+    model = synthesizer.on_pixels(pixel, pixel)
+    made = dict(model.synthesize_slices(shown, [target]))
     head = head_mask(list(shown.values()))
-    found = signs(synthesizer.synthesize_slices, shown, made, synthesizer.contrasts)[target]
+    found = signs(model.synthesize_slices, shown, made, model.contrasts)[target]
     errors = np.abs(made[target] - images[:, NAMES.index(target)])
     return found[head], errors[head]
 

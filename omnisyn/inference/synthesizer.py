@@ -14,6 +14,7 @@ from omnisyn.contrasts import NAMES, contrast
 from omnisyn.errors import ModelError, ResourceError, UsageError
 from omnisyn.inference.calibration import Calibration, read_calibration
 from omnisyn.inference.familiarity import Familiarity, examine
+from omnisyn.inference.magnify import magnified_size, magnify, reduce
 from omnisyn.inference.regrid import onto_first_grid
 from omnisyn.inference.request import source_and_target
 from omnisyn.inference.sidecar import ModelIdentity
@@ -41,6 +42,9 @@ class Synthesizer:
         device: where it runs.
         dtype: the number type it computes in.
         calibration: what was measured about the weights; None where nothing was.
+        working_mm: pixel size to which coarser slices are magnified; None = as they are.
+        pixel_mm: size of the pixels of what it is given, rows and columns; None = not known, and
+            nothing is magnified.
         note: hears what a user should know (a fallback, a halved batch).
     """
 
@@ -50,6 +54,8 @@ class Synthesizer:
     device: torch.device
     dtype: torch.dtype = torch.float32
     calibration: Calibration | None = None
+    working_mm: float | None = None
+    pixel_mm: tuple[float, float] | None = None
     note: Note = unheard
 
     @classmethod
@@ -80,6 +86,7 @@ class Synthesizer:
             device=chosen,
             dtype=dtype,
             calibration=read_calibration(loaded.path, loaded.sha256, note),
+            working_mm=loaded.card.pixel_mm,
             note=note,
         )
 
@@ -126,7 +133,8 @@ class Synthesizer:
             UsageError: as in `targets`.
             ResourceError: out of memory.
         """
-        return self.synthesize_slices(self.scaled(sources), targets, progress)
+        scaled = self.scaled(sources)
+        return self.on_pixels_of(sources).synthesize_slices(scaled, targets, progress)
 
     def scaled(self, sources: Mapping[str, Volume]) -> dict[str, NDArray[np.float32]]:
         """What the network sees of a patient: (slices, rows, columns) in [0, 1] by contrast name.
@@ -186,11 +194,12 @@ class Synthesizer:
         names = self.targets(targets, list(sources))
         stack = np.stack([sources[name] for name in sources], axis=1)
         count, source_count, rows, columns = stack.shape
+        finer = self._magnified_size((rows, columns))
         made = {name: np.zeros((count, rows, columns), dtype=np.float32) for name in names}
         # Where no source has any signal (outside a skull-stripped brain), nothing can be said.
         filled = np.flatnonzero(stack.any(axis=(1, 2, 3)))
         budget = _BATCH_PIXELS[self.device.type]
-        batch = max(1, min(count, budget // (source_count * rows * columns)))
+        batch = max(1, min(count, budget // (source_count * finer[0] * finer[1])))
         halved = False
         first = 0
         while first < len(filled):
@@ -227,17 +236,36 @@ class Synthesizer:
     ) -> dict[str, NDArray[np.float32]]:
         """One batch (slices, sources, rows, columns): encoded once, decoded once per target."""
         images = torch.from_numpy(stack).to(self.device)
+        rows, columns = images.shape[2:]
+        images = magnify(images, self._magnified_size((rows, columns)))
         present = torch.ones(images.shape[:2], dtype=torch.bool, device=self.device)
-        decoded = {}
+        outputs = {}
         with torch.autocast(
             self.device.type, dtype=self.dtype, enabled=self.dtype is not torch.float32
         ):
             features = self.generator.encode_sources(images, present)
             for name in names:
                 condition = self.generator.condition([name]).expand(len(images), -1)
-                output = self.generator.decode(features, condition)[:, 0]
-                decoded[name] = output.float().clamp(0, 1).cpu().numpy()
-        return decoded
+                outputs[name] = self.generator.decode(features, condition)[:, 0]
+        return {
+            name: reduce(output.float(), (rows, columns)).clamp(0, 1).cpu().numpy()
+            for name, output in outputs.items()
+        }
+
+    def on_pixels(self, rows_mm: float, columns_mm: float) -> Synthesizer:
+        """The same model for slices with pixels of this size."""
+        return replace(self, pixel_mm=(rows_mm, columns_mm))
+
+    def on_pixels_of(self, sources: Mapping[str, Volume]) -> Synthesizer:
+        """The same model for what `scaled` makes of these volumes."""
+        first = next(iter(sources.values()))
+        _, rows_mm, columns_mm = first.geometry.slice_spacing
+        return self.on_pixels(rows_mm, columns_mm)
+
+    def _magnified_size(self, size: tuple[int, int]) -> tuple[int, int]:
+        if self.pixel_mm is None or self.working_mm is None:
+            return size
+        return magnified_size(size, self.pixel_mm, self.working_mm)
 
     def calibrated(self) -> Calibration:
         """What was measured about the weights.

@@ -32,6 +32,8 @@ class CardDescription(Settings):
     figures: dict[str, Any] = Field(default_factory=dict)
     """Results, each with the data they were measured on."""
     credits: tuple[str, ...] = ()
+    pixel_mm: float | None = Field(default=None, gt=0)
+    """Pixel size (mm) to which coarser slices are magnified in synthesis; None: to none."""
     limits: str = "Trained on few data; it may erase or invent structures, lesions among them."
     licence: str = "Apache-2.0"
     intended_use: str = "Research use only. Not a medical device; not for diagnosis or treatment."

@@ -51,9 +51,12 @@ class _Scanned:
     fat_suppressed: tuple[bool, ...]
     head_slices: tuple[int, ...]
     boxes: tuple[tuple[int, int, int, int], ...]
+    pixel_mm: float
 
     def slice(self, index: int) -> StudySlice:
-        return StudySlice(self.images[index], self.contrasts, self.fat_suppressed, self.label)
+        return StudySlice(
+            self.images[index], self.contrasts, self.fat_suppressed, self.label, self.pixel_mm
+        )
 
 
 class SimulatedSlices:
@@ -238,4 +241,5 @@ def _ready(patient: SimulatedPatient, label: str) -> _Scanned | None:
         fat_suppressed=tuple(patient.acquisitions[name].fat_suppressed for name in names),
         head_slices=slices,
         boxes=head_boxes(mask),
+        pixel_mm=patient.geometry.slice_spacing[1],
     )

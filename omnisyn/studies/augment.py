@@ -22,13 +22,14 @@ class AugmentationSettings(Settings):
         resampled: share of the slices that are zoomed and rotated. The rest are only flipped and
             cropped by whole pixels, so that the model also sees images that no interpolation
             has softened.
-        zoom: smallest and largest magnification, drawn log-uniformly.
+        zoom: smallest and largest magnification, drawn log-uniformly; rather above 1, because
+            synthesis magnifies coarse pixels, too.
         rotation_degrees: largest in-plane rotation to either side, drawn uniformly.
     """
 
     flip: float = Field(default=0.5, ge=0, le=1)
     resampled: float = Field(default=0.75, ge=0, le=1)
-    zoom: tuple[float, float] = (0.75, 1.35)
+    zoom: tuple[float, float] = (0.9, 1.7)
     rotation_degrees: float = Field(default=10.0, ge=0, le=180)
 
     @model_validator(mode="after")
@@ -134,7 +135,8 @@ def apply_augmentation(
     images = functional.grid_sample(
         batch.images, grid, mode="bilinear", padding_mode="zeros", align_corners=False
     )
-    return replace(batch, images=images.clamp_(0, 1))
+    pixel_mm = batch.pixel_mm / augmentation.zoom.to(device)
+    return replace(batch, images=images.clamp_(0, 1), pixel_mm=pixel_mm)
 
 
 def _window_centres(augmentation: Augmentation, regions: Tensor, crop: int) -> Tensor:

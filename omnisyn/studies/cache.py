@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import overload
@@ -33,7 +34,9 @@ class _Entry:
     def slice(self, index: int) -> StudySlice:
         # A copy: a memory map is read-only, which a tensor cannot be.
         images = torch.from_numpy(np.array(self.array[index]))
-        return StudySlice(images, self.cached.contrasts, self.cached.fat_suppressed, self.label)
+        cached = self.cached
+        pixel_mm = math.sqrt(cached.spacing_mm[1] * cached.spacing_mm[2])
+        return StudySlice(images, cached.contrasts, cached.fat_suppressed, self.label, pixel_mm)
 
 
 class CachedSlices:

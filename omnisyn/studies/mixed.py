@@ -72,4 +72,5 @@ def concatenate(batches: Sequence[SliceBatch]) -> SliceBatch:
         torch.cat([batch.present for batch in batches]),
         torch.cat([batch.fat_suppressed for batch in batches]),
         tuple(patient for batch in batches for patient in batch.patients),
+        torch.cat([batch.pixel_mm for batch in batches]),
     )

@@ -23,12 +23,14 @@ class SliceBatch:
         present: [batch, 6] bool, which contrasts the patient has.
         fat_suppressed: [batch, 6] bool, which were acquired with fat suppression.
         patients: ``site/patient`` of every item.
+        pixel_mm: [batch], size of the pixels, taken as square.
     """
 
     images: Tensor
     present: Tensor
     fat_suppressed: Tensor
     patients: tuple[str, ...]
+    pixel_mm: Tensor
 
     def __post_init__(self) -> None:
         count = len(self.patients)
@@ -41,6 +43,8 @@ class SliceBatch:
             flags: Tensor = getattr(self, name)
             if flags.shape != (count, len(CONTRASTS)) or flags.dtype != torch.bool:
                 raise ValueError(f"{name} must be bool [{count}, {len(CONTRASTS)}]")
+        if self.pixel_mm.shape != (count,):
+            raise ValueError(f"pixel_mm must be [{count}], not {list(self.pixel_mm.shape)}")
 
     def __len__(self) -> int:
         return len(self.patients)
@@ -52,6 +56,7 @@ class SliceBatch:
             images=self.images.to(device, non_blocking=non_blocking),
             present=self.present.to(device, non_blocking=non_blocking),
             fat_suppressed=self.fat_suppressed.to(device, non_blocking=non_blocking),
+            pixel_mm=self.pixel_mm.to(device, non_blocking=non_blocking),
         )
 
 
@@ -64,12 +69,14 @@ class StudySlice:
         contrasts: their names, in the order of ``images``.
         fat_suppressed: whether each was acquired with fat suppression.
         patient: ``site/patient``.
+        pixel_mm: size of the pixels, taken as square.
     """
 
     images: Tensor
     contrasts: tuple[str, ...]
     fat_suppressed: tuple[bool, ...]
     patient: str
+    pixel_mm: float
 
 
 def stack_slices(slices: Sequence[StudySlice]) -> SliceBatch:
@@ -85,7 +92,13 @@ def stack_slices(slices: Sequence[StudySlice]) -> SliceBatch:
         images[item, channels, :height, :width] = each.images.float()
         present[item, channels] = True
         suppressed[item, channels] = torch.tensor(each.fat_suppressed)
-    return SliceBatch(images, present, suppressed, tuple(each.patient for each in slices))
+    return SliceBatch(
+        images,
+        present,
+        suppressed,
+        tuple(each.patient for each in slices),
+        torch.tensor([each.pixel_mm for each in slices]),
+    )
 
 
 class SourceClosed(RuntimeError):

@@ -159,10 +159,13 @@ def read_weights(source: str, wanted: ModelSettings) -> LoadedWeights:
     return loaded
 
 
-def write_generator(folder: Path, generator: Generator, card: RunCard) -> None:
+def write_generator(
+    folder: Path, generator: Generator, card: RunCard, pixel_mm: float | None = None
+) -> None:
     """Write the whole generator into `folder`, in float32, as `models/weights.py` reads it.
 
     Its card tells every stage; of a stage begun from a product of its own kind, that one too.
+    `pixel_mm` is the size of the pixels that synthesis magnifies to.
     """
     stages = {name: each for name, each in card.before.items() if isinstance(each, dict)}
     own: dict[str, Any] = {
@@ -179,6 +182,7 @@ def write_generator(folder: Path, generator: Generator, card: RunCard) -> None:
         trained_on=card.trained_on,
         simulated=card.simulated,
         credits=card.credits,
+        pixel_mm=pixel_mm,
         stages={**stages, card.stage: own},
         figures={"validation patients, quick figures in the head": dict(card.validation)},
         created=datetime.now(UTC).date().isoformat(),

@@ -76,6 +76,7 @@ class Finetuning(TrainingStage):
         settings: FinetuneSettings,
         before: Mapping[str, object],
         seed: int = 0,
+        pixel_mm: float | None = None,
     ) -> None:
         super().__init__()
         self.settings: FinetuneSettings = settings
@@ -89,6 +90,7 @@ class Finetuning(TrainingStage):
             else:
                 part.requires_grad_(True)
         self.before = before
+        self.pixel_mm = pixel_mm
         self.clip = clip if clip is None else clip.requires_grad_(False).eval()
 
     @property
@@ -176,7 +178,7 @@ class Finetuning(TrainingStage):
         """Write the product, see `TrainingStage`."""
         plain = build_generator(self.generator.settings)
         plain.load_state_dict(merged_state(self.generator))
-        write_generator(folder, plain, card)
+        write_generator(folder, plain, card, self.pixel_mm)
 
 
 def _find_starts(recipe: Recipe, options: RunOptions) -> tuple[str, ...]:
@@ -204,10 +206,10 @@ def _build(beginning: Beginning) -> Finetuning:
     resolved = RunOptions(init=beginning.starts)
     runs, weights = named_runs(resolved), named_weights(resolved)
     before: dict[str, object] = {}
-    clip = None
+    clip, pixel_mm = None, recipe.finetune.pixel_mm
     if weights is not None:
         loaded = read_weights(weights, recipe.model)
-        generator = loaded.generator
+        generator, pixel_mm = loaded.generator, loaded.card.pixel_mm
         before |= loaded.card.stages | {"weights": {"sha256": loaded.sha256}}
     else:
         generator = build_generator(recipe.model, seed=beginning.options.seed)
@@ -216,4 +218,4 @@ def _build(beginning: Beginning) -> Finetuning:
         before["align"] = read_target_vectors(runs["align"].final, generator)
         if recipe.finetune.text_weight:
             clip = read_text_image(runs["align"].final)
-    return Finetuning(generator, clip, recipe.finetune, before, beginning.options.seed)
+    return Finetuning(generator, clip, recipe.finetune, before, beginning.options.seed, pixel_mm)

@@ -94,6 +94,9 @@ class FinetuneSettings(StageSettings):
     head_margin: int = Field(3, ge=0)
     """Pixels by which the head mask of the losses is widened."""
     background_weight: float = Field(0.1, ge=0, le=1)
+    pixel_mm: float | None = Field(None, gt=0)
+    """Pixel size to which synthesis magnifies coarser slices; written into the card. Weights that
+    are trained on keep theirs."""
 
     @model_validator(mode="after")
     def _some_loss(self) -> "FinetuneSettings":

@@ -278,15 +278,19 @@ def named_runs(options: RunOptions) -> dict[Stage, RunFolder]:
 
 
 def named_weights(options: RunOptions) -> str | None:
-    """What among `options.init` is no run: weights by name or path.
+    """The weights among `options.init`, by name or path: what is no run, or a finetune run.
 
     Raises:
         UsageError: more than one.
     """
-    others = [text for text in options.init if RunFolder(Path(text)).record() == {}]
-    if len(others) > 1:
+    found = [
+        text
+        for text in options.init
+        if RunFolder(Path(text)).record().get("stage", "finetune") == "finetune"
+    ]
+    if len(found) > 1:
         raise UsageError("more than one set of weights is given to start from", remedy="give one")
-    return others[0] if others else None
+    return found[0] if found else None
 
 
 @contextlib.contextmanager

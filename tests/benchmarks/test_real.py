@@ -108,6 +108,10 @@ class Inverter:
     def __init__(self):
         self.asked = []
 
+    def on_pixels(self, rows_mm, columns_mm):
+        assert (rows_mm, columns_mm) == (1.0, 1.0)
+        return self
+
     def synthesize_slices(self, sources, targets):
         self.asked.append((tuple(sources), tuple(targets)))
         first = next(iter(sources.values()))

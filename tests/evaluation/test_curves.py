@@ -30,8 +30,8 @@ class ThreeContrasts:
         suppressed = np.zeros_like(present)
         suppressed[0, T2] = True
         images[~present] = 0
-        arrays = (images, present, suppressed)
-        return SliceBatch(*(torch.from_numpy(array) for array in arrays), ("a/1", "a/2"))
+        arrays = (torch.from_numpy(array) for array in (images, present, suppressed))
+        return SliceBatch(*arrays, ("a/1", "a/2"), torch.ones(2))
 
     def validation(self):
         return ()

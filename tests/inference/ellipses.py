@@ -19,5 +19,6 @@ def ellipses(count: int, contrasts: tuple[str, ...] = ("T1", "T2", "FLAIR")) -> 
             channel = NAMES.index(name)
             images[:, channel] = inside * (0.2 + 0.12 * channel + 0.01 * number)
             present[:, channel] = True
-        batches.append(SliceBatch(images, present, torch.zeros_like(present), (f"{number}",) * 3))
+        suppressed, names = torch.zeros_like(present), (f"{number}",) * 3
+        batches.append(SliceBatch(images, present, suppressed, names, torch.ones(3)))
     return batches

@@ -52,7 +52,8 @@ def patients(count: int) -> list[SliceBatch]:
             channel = NAMES.index(contrast)
             images[:, channel] = torch.from_numpy(head(number, contrast))
             present[:, channel] = True
-        batches.append(SliceBatch(images, present, torch.zeros_like(present), (f"{number}",) * 4))
+        suppressed, names = torch.zeros_like(present), (f"{number}",) * 4
+        batches.append(SliceBatch(images, present, suppressed, names, torch.ones(4)))
     return batches
 
 

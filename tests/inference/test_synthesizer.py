@@ -38,6 +38,23 @@ def test_the_model_sees_the_scaled_source_unmirrored(echo: Synthesizer, head: np
     np.testing.assert_array_equal(GRID.from_slices(made["T2"]), scale(head))
 
 
+def test_coarse_pixels_are_finer_for_the_network_alone(echo: Synthesizer, head: np.ndarray) -> None:
+    _, rows_mm, columns_mm = GRID.slice_spacing
+    _, rows, columns = GRID.slices_shape
+    finer = dataclasses.replace(echo, working_mm=min(rows_mm, columns_mm) / 1.5)
+    made = finer.synthesize({"T1": Volume(head, GRID)}, ["T2"])["T2"]
+    [shape] = {shape[2:] for shape in echo.generator.encoded}
+    wanted = (rows * rows_mm / finer.working_mm, columns * columns_mm / finer.working_mm)
+    assert shape == pytest.approx(wanted, abs=0.5)
+    assert made.shape == GRID.slices_shape
+    # There and back: edges are softened, and nothing is shifted or mirrored.
+    truth = GRID.to_slices(scale(head))
+    assert np.corrcoef(made.ravel(), truth.ravel())[0, 1] > 0.98
+    # Pixels as fine as those of the weights are left alone.
+    fine = dataclasses.replace(echo, working_mm=max(rows_mm, columns_mm))
+    np.testing.assert_array_equal(fine.synthesize({"T1": Volume(head, GRID)}, ["T2"])["T2"], truth)
+
+
 def test_each_source_is_encoded_once_and_decoded_once_per_target(
     echo: Synthesizer, head: np.ndarray
 ) -> None:

@@ -26,6 +26,7 @@ def _batch(count: int = 3, rows: int = 40, columns: int = 36, seed: int = 0) -> 
         present=flags,
         fat_suppressed=~flags,
         patients=tuple(f"sim-site/p{item}" for item in range(count)),
+        pixel_mm=torch.ones(count),
     )
 
 
@@ -89,6 +90,7 @@ def test_zoom_enlarges_what_is_shown(flip: bool):
     batch.images[:] = disc
     zoomed = apply_augmentation(batch, _change(1, zoom=1.5, flip=flip, whole_pixels=False), 41)
     ratio = float(zoomed.images[0, 0].sum() / disc.sum())
+    assert zoomed.pixel_mm.tolist() == pytest.approx([1 / 1.5])
     assert ratio == pytest.approx(1.5**2, rel=0.02)
 
 

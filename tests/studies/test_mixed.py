@@ -17,7 +17,8 @@ class Constant:
     def batch(self, step):
         images = torch.full((self.size, 6, self.side, self.side), self.value + step)
         flags = torch.ones(self.size, 6, dtype=torch.bool)
-        return SliceBatch(images, flags, ~flags, (self.name,) * self.size)
+        pixels = torch.full((self.size,), float(self.side))
+        return SliceBatch(images, flags, ~flags, (self.name,) * self.size, pixels)
 
     def validation(self):
         return [self.batch(0)]
@@ -45,6 +46,7 @@ def test_every_batch_holds_slices_of_every_source():
     batch = whole.batch(2)
     assert batch.patients == ("a", "a", "a", "b", "b")
     assert batch.images[:, 0, 0, 0].tolist() == pytest.approx([2.1, 2.1, 2.1, 2.5, 2.5])
+    assert batch.pixel_mm.tolist() == [8.0] * 5
 
 
 def test_it_says_what_it_is_of():

@@ -14,27 +14,37 @@ def _flags(count: int) -> torch.Tensor:
 
 
 def test_batch_keeps_everything_when_it_moves():
-    batch = SliceBatch(torch.rand(2, 6, 4, 5), _flags(2), ~_flags(2), ("a/1", "a/2"))
+    pixels = torch.tensor([0.7, 0.9])
+    batch = SliceBatch(torch.rand(2, 6, 4, 5), _flags(2), ~_flags(2), ("a/1", "a/2"), pixels)
     moved = batch.to("cpu")
     assert len(moved) == 2
     assert torch.equal(moved.images, batch.images)
     assert torch.equal(moved.present, batch.present)
     assert torch.equal(moved.fat_suppressed, batch.fat_suppressed)
     assert moved.patients == batch.patients
+    assert torch.equal(moved.pixel_mm, pixels)
 
 
 @pytest.mark.parametrize(
-    ("shape", "flags"), [((2, 5, 4, 4), _flags(2)), ((3, 6, 4, 4), _flags(3)), ((2, 6, 4, 4), None)]
+    ("shape", "flags", "pixels"),
+    [
+        ((2, 5, 4, 4), _flags(2), 2),
+        ((3, 6, 4, 4), _flags(3), 2),
+        ((2, 6, 4, 4), None, 2),
+        ((2, 6, 4, 4), _flags(2), 3),
+    ],
 )
-def test_batch_of_another_shape_is_refused(shape: tuple[int, ...], flags: torch.Tensor | None):
+def test_batch_of_another_shape_is_refused(
+    shape: tuple[int, ...], flags: torch.Tensor | None, pixels: int
+):
     present = torch.ones(2, 6) if flags is None else flags
     with pytest.raises(ValueError, match="must be"):
-        SliceBatch(torch.zeros(shape), present, _flags(2), ("a/1", "a/2"))
+        SliceBatch(torch.zeros(shape), present, _flags(2), ("a/1", "a/2"), torch.ones(pixels))
 
 
 def test_slices_of_different_sizes_and_contrasts_share_one_frame():
-    first = StudySlice(torch.full((2, 3, 5), 0.5), ("T2", "T1"), (True, False), "a/1")
-    second = StudySlice(torch.ones(1, 4, 2, dtype=torch.float16), ("MRA",), (False,), "b/1")
+    first = StudySlice(torch.full((2, 3, 5), 0.5), ("T2", "T1"), (True, False), "a/1", 0.7)
+    second = StudySlice(torch.ones(1, 4, 2, dtype=torch.float16), ("MRA",), (False,), "b/1", 0.9)
     first.images[0] = 0.25
     batch = stack_slices([first, second])
     assert batch.images.shape == (2, 6, 4, 5)
@@ -47,6 +57,7 @@ def test_slices_of_different_sizes_and_contrasts_share_one_frame():
     assert batch.present.nonzero().tolist() == [[0, t1], [0, t2], [1, mra]]
     assert batch.fat_suppressed.nonzero().tolist() == [[0, t2]]
     assert batch.patients == ("a/1", "b/1")
+    assert batch.pixel_mm.tolist() == pytest.approx([0.7, 0.9])
 
 
 def test_thinning_is_even_ordered_and_never_more_than_asked():

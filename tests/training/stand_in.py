@@ -58,7 +58,8 @@ def discs(generator: torch.Generator, count: int, size: int, patient: str) -> Sl
     suppressed = torch.zeros(count, 6, dtype=torch.bool)
     suppressed[0, 2] = True
     images = images * present[:, :, None, None]
-    return SliceBatch(images, present, suppressed, (f"sim-discs/{patient}",) * count)
+    patients = (f"sim-discs/{patient}",) * count
+    return SliceBatch(images, present, suppressed, patients, torch.ones(count))
 
 
 def train(stage: str, out: Path, pause: float = 0.0, **options: object) -> RunResult:

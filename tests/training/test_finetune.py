@@ -1,6 +1,8 @@
 import hashlib
 import json
+import re
 import shutil
+from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
 
@@ -133,6 +135,25 @@ def test_low_rank_training_changes_the_decoder_alone_and_exports_a_plain_generat
         assert int((torch.linalg.svdvals(change) > 1e-5).sum()) <= 2
 
 
+def test_the_card_tells_the_pixels_to_magnify_to_and_later_runs_keep_them(
+    runs: Path, tmp_path: Path, stand_in: ModuleType
+) -> None:
+    text = Path(stand_in.RECIPE).read_text(encoding="utf-8")
+    text = re.sub("text_weight = .*", "text_weight = 0", text)
+    starts = {
+        "first": tuple(str(runs / stage) for stage in ("pretrain", "align")),
+        "second": (str(tmp_path / "first"),),
+    }
+    for name, line in (("first", "pixel_mm = 0.6"), ("second", "")):
+        recipe = tmp_path / f"{name}.toml"
+        recipe.write_text(text.replace("[finetune]", f"[finetune]\n{line}", 1))
+        options = RunOptions(
+            recipe=recipe, out=tmp_path / name, init=starts[name], device="cpu", max_steps=1
+        )
+        finetune(options, source=stand_in.Discs())
+        assert load_weights(tmp_path / name).card.pixel_mm == 0.6
+
+
 def test_sources_may_vary_in_appearance_but_targets_do_not(
     generator: Generator, batch: SliceBatch, stand_in: ModuleType, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -177,7 +198,7 @@ def test_batch_without_two_contrasts_of_a_slice_is_an_error(
 ) -> None:
     present = torch.zeros_like(batch.present)
     present[:, 0] = True
-    lonely = SliceBatch(batch.images, present, batch.fat_suppressed, batch.patients)
+    lonely = replace(batch, present=present)
     with pytest.raises(ModelError, match="fewer than two contrasts"):
         stage(generator, stand_in)(lonely, 0, draws())
 

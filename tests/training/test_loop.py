@@ -290,9 +290,7 @@ def test_loss_that_is_no_number_ends_the_run(tmp_path: Path, stand_in: ModuleTyp
     class Broken(stand_in.Discs):  # type: ignore[misc, name-defined]
         def batch(self, step: int) -> SliceBatch:
             whole = super().batch(step)
-            return SliceBatch(
-                whole.images * torch.nan, whole.present, whole.fat_suppressed, whole.patients
-            )
+            return dataclasses.replace(whole, images=whole.images * torch.nan)
 
     options = RunOptions(recipe=stand_in.RECIPE, out=tmp_path / "nan", device="cpu")
     with pytest.raises(ModelError, match="no longer a number"):

@@ -1,3 +1,4 @@
+from dataclasses import replace
 from types import ModuleType
 
 import numpy as np
@@ -53,12 +54,7 @@ def test_every_ordered_pair_is_scored_as_when_taken_alone(
 
 @torch.no_grad()
 def test_patient_without_a_head_gives_no_row(patient: SliceBatch, generator: Generator) -> None:
-    empty = SliceBatch(
-        torch.zeros_like(patient.images),
-        patient.present,
-        patient.fat_suppressed,
-        patient.patients,
-    )
+    empty = replace(patient, images=torch.zeros_like(patient.images))
     assert direction_rows(generator, empty) == []
 
 
