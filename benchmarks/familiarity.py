@@ -32,7 +32,7 @@ def rows(data: Path | None) -> list[Row]:
     """Part of the volumes for which a warning was given, by what they are."""
     synthesizer = Synthesizer.load(device="cpu")
     found: dict[str, list[Familiarity]] = defaultdict(list)
-    volumes = [each for patient in scaled_patients(data) for each in patient.items()]
+    volumes = [each for patient in scaled_patients(data) for each in patient.slices.items()]
     for name, slices in volumes:
         for what, change in _FOREIGN.items():
             given_as = _OTHER[name] if what == "given as another contrast" else name

@@ -1,6 +1,7 @@
 """Patients with known truth, for the benchmarks that look at what a model makes of them."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -14,8 +15,16 @@ from omnisyn.volumes.read import read_volume
 Slices = NDArray[np.float32]
 
 
-def scaled_patients(data: Path | None) -> Iterator[dict[str, Slices]]:
-    """By contrast the scaled slices of each patient, who is read when asked for.
+@dataclass(frozen=True)
+class ScaledPatient:
+    """By contrast the scaled slices of a patient, and the size of the first one's pixels."""
+
+    slices: Mapping[str, Slices]
+    pixel_mm: tuple[float, float]
+
+
+def scaled_patients(data: Path | None) -> Iterator[ScaledPatient]:
+    """Each patient, read when asked for.
 
     Args:
         data: a folder of patients; by default the first external site of the embedded simulation.
@@ -27,4 +36,8 @@ def scaled_patients(data: Path | None) -> Iterator[dict[str, Slices]]:
             for source in patient.sources
             if source.contrast is not None
         }
-        yield {name: each.geometry.to_slices(scale(each.voxels)) for name, each in volumes.items()}
+        _, rows_mm, columns_mm = next(iter(volumes.values())).geometry.slice_spacing
+        slices = {
+            name: each.geometry.to_slices(scale(each.voxels)) for name, each in volumes.items()
+        }
+        yield ScaledPatient(slices, (rows_mm, columns_mm))

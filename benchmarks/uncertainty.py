@@ -9,6 +9,7 @@ the embedded simulation.
 import argparse
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from itertools import islice, permutations
 from pathlib import Path
 
@@ -16,11 +17,12 @@ import numpy as np
 import torch
 from torch.nn import functional
 
-from benchmarks.patients import Slices, scaled_patients
+from benchmarks.patients import ScaledPatient, Slices, scaled_patients
 from benchmarks.table import Row, print_table
 from omnisyn.evaluation.sparsification import sparsify
 from omnisyn.inference import uncertainty
 from omnisyn.inference.synthesizer import Synthesizer
+from omnisyn.models.generator import Generator
 from omnisyn.studies.slices import evenly_thinned
 from omnisyn.volumes.normalize import head_mask, head_slices
 
@@ -43,11 +45,12 @@ def main(arguments: Sequence[str]) -> None:
 def rows(data: Path | None) -> list[Row]:
     """One row a candidate, for one source and for all the others as sources, best first."""
     synthesizer = Synthesizer.load(device="cpu")
-    candidates = _candidates(synthesizer)
     found: dict[str, dict[str, list[float]]] = defaultdict(lambda: defaultdict(list))
     for patient in _patients(data):
-        head = head_mask(list(patient.values()))
-        known = {name: patient[name] for name in patient if name in synthesizer.contrasts}
+        model = synthesizer.on_pixels(*patient.pixel_mm)
+        candidates = _candidates(model)
+        head = head_mask(list(patient.slices.values()))
+        known = {name: each for name, each in patient.slices.items() if name in model.contrasts}
         directions = [((one,), other) for one, other in permutations(known, 2)]
         directions += [
             (tuple(name for name in known if name != target), target)
@@ -56,7 +59,7 @@ def rows(data: Path | None) -> list[Row]:
         ]
         for names, target in directions:
             sources = {name: known[name] for name in names}
-            made = synthesizer.synthesize_slices(sources, [target])[target]
+            made = model.synthesize_slices(sources, [target])[target]
             errors = np.abs(made - known[target])[head]
             kind = "one source" if len(names) == 1 else "several sources"
             for name, sign in candidates.items():
@@ -147,28 +150,37 @@ def _zoom(slices: Slices, factor: float) -> Slices:
     return functional.grid_sample(images, grid, align_corners=False)[:, 0].numpy()
 
 
-@torch.inference_mode()
+class _Dropping(torch.nn.Module):
+    """A generator whose random channels are dropped between encoder and decoder."""
+
+    def __init__(self, generator: Generator) -> None:
+        super().__init__()
+        self.generator, self.draws = generator, torch.Generator().manual_seed(0)
+        self.condition, self.decode = generator.condition, generator.decode
+
+    def encode_sources(self, images: torch.Tensor, present: torch.Tensor) -> list[torch.Tensor]:
+        """Maps, of whose channels a part is zero and the rest as much stronger."""
+        return [
+            maps
+            * (torch.rand(*maps.shape[:2], 1, 1, generator=self.draws) >= _DROPPED)
+            / (1 - _DROPPED)
+            for maps in self.generator.encode_sources(images, present)
+        ]
+
+
 def _dropout(synthesizer: Synthesizer, sources: dict[str, Slices], target: str) -> Slices:
     """Spread of outputs from features of which random channels are dropped."""
-    generator, draws = synthesizer.generator, torch.Generator().manual_seed(0)
-    images = torch.from_numpy(np.stack(list(sources.values()), axis=1))
-    features = generator.encode_sources(images, torch.ones(images.shape[:2], dtype=torch.bool))
-    condition = generator.condition([target]).expand(len(images), -1)
-    outputs = []
-    for _ in range(_DRAWS):
-        kept = [
-            maps * (torch.rand(*maps.shape[:2], 1, 1, generator=draws) >= _DROPPED) / (1 - _DROPPED)
-            for maps in features
-        ]
-        outputs.append(generator.decode(kept, condition)[:, 0].clamp(0, 1).numpy())
+    dropping = replace(synthesizer, generator=_Dropping(synthesizer.generator))
+    outputs = [dropping.synthesize_slices(sources, [target])[target] for _ in range(_DRAWS)]
     return uncertainty.smoothed(np.std(outputs, axis=0))
 
 
-def _patients(data: Path | None) -> Iterator[dict[str, Slices]]:
-    """A few slices of each patient by contrast, scaled, around the head."""
-    for scaled in islice(scaled_patients(data), _PATIENTS):
-        if len({slices.shape for slices in scaled.values()}) > 1:
+def _patients(data: Path | None) -> Iterator[ScaledPatient]:
+    """A few slices of each patient around the head."""
+    for patient in islice(scaled_patients(data), _PATIENTS):
+        if len({slices.shape for slices in patient.slices.values()}) > 1:
             continue
-        mask = head_mask(list(scaled.values()))
+        mask = head_mask(list(patient.slices.values()))
         chosen = evenly_thinned(head_slices(mask).tolist(), _SLICES)
-        yield {name: slices[chosen] for name, slices in scaled.items()}
+        few = {name: slices[chosen] for name, slices in patient.slices.items()}
+        yield replace(patient, slices=few)

@@ -11,7 +11,7 @@ from accelerate import Accelerator
 from accelerate.state import AcceleratorState
 from accelerate.utils import DistributedDataParallelKwargs, broadcast_object_list
 
-from omnisyn.errors import UsageError
+from omnisyn.errors import InputError, UsageError
 from omnisyn.listeners import Note, unheard
 from omnisyn.models.device import choose_device
 from omnisyn.models.weights import load_card
