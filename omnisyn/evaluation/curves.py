@@ -6,7 +6,6 @@ but how intensities go together.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import combinations
@@ -20,7 +19,7 @@ from omnisyn.errors import InputError
 from omnisyn.evaluation.controls import BINS, CurveSums, total
 from omnisyn.evaluation.results import Direction
 from omnisyn.listeners import Progress, unwatched
-from omnisyn.paths import open_regular
+from omnisyn.paths import read_json
 from omnisyn.settings import Settings, parse
 from omnisyn.studies.slices import SliceSource
 from omnisyn.volumes.atomic import write_json_atomic
@@ -131,11 +130,10 @@ def read_curves(path: Path) -> TrainingCurves:
         InputError: the file is missing or holds something else.
     """
     try:
-        with open_regular(path) as file:
-            content = json.load(file)
+        content = read_json(path)
     except OSError as error:
         raise InputError("cannot be read", where=path.name, why=error.strerror) from None
-    except (ValueError, RecursionError) as error:
+    except ValueError as error:
         raise InputError("is not valid JSON", where=path.name, why=str(error)) from None
     if not isinstance(content, dict):
         raise InputError("holds no curves", where=path.name)

@@ -23,7 +23,7 @@ from omnisyn.contrasts import NAMES
 from omnisyn.errors import InputError
 from omnisyn.models.generator import Generator
 from omnisyn.studies.slices import SliceBatch, evenly_thinned
-from omnisyn.volumes.normalize import MINIMUM_HEAD_FRACTION, head_boxes, head_fraction, head_mask
+from omnisyn.volumes.normalize import head_boxes, head_mask, head_slices
 
 Slices = NDArray[np.float32]
 Description = NDArray[np.float32]
@@ -250,8 +250,7 @@ def _distances(one: Description, others: Description, spread: Description) -> De
 def _chosen(slices: Slices) -> Slices:
     """A few slices, evenly over those that hold the head, without most of the air around it."""
     head = head_mask([slices])
-    held = np.flatnonzero(head_fraction(head) >= MINIMUM_HEAD_FRACTION)
-    places = evenly_thinned(held.tolist() or list(range(len(slices))), EXAMINED_SLICES)
+    places = evenly_thinned(head_slices(head).tolist() or list(range(len(slices))), EXAMINED_SLICES)
     boxes = np.array([box for box in head_boxes(head[places]) if any(box)] or [(0, -1, 0, -1)])
     (top, _, left, _), (_, bottom, _, right) = boxes.min(axis=0), boxes.max(axis=0)
     rows, columns = (

@@ -6,7 +6,14 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from omnisyn.errors import ModelError, OmnisynError, ResourceError, UsageError, reason_of
+from omnisyn.errors import (
+    ModelError,
+    OmnisynError,
+    ResourceError,
+    UsageError,
+    reason_of,
+    sentence_of,
+)
 from omnisyn.models.hub.address import HubAddress
 
 LOG_IN = "log in (`hf auth login`, or set HF_TOKEN)"
@@ -59,7 +66,7 @@ def _told(error: BaseException, address: HubAddress) -> OmnisynError:
     return ModelError(
         "the hub's client failed",
         where=address,
-        why=f"{type(error).__name__}: {reason_of(error)}",
+        why=sentence_of(error),
         remedy="try again, or give a local path",
     )
 

@@ -4,11 +4,10 @@ from pathlib import Path
 
 import pytest
 
-from omnisyn.models.backbone import ModelSettings
 from omnisyn.models.card import CardDescription
-from omnisyn.models.generator import build_generator
 from omnisyn.models.weights import save_weights
 from tests.hub_server import HubServer
+from tests.tiny_weights import tiny_generator
 
 
 @pytest.fixture(scope="session")
@@ -23,7 +22,7 @@ def tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:
         figures={"sim-site": {"T1→T2": {"model": {"ssim": 0.51234567}}}, "steps": 3},
         credits=("nobody",),
     )
-    save_weights(path, build_generator(ModelSettings(width=4, fusion_heads=1), seed=1), description)
+    save_weights(path, tiny_generator(), description)
     return path
 
 
