@@ -218,7 +218,7 @@ def draw_exam_plan(
     others. KeyError where the scanner does not make one of ``contrasts``.
     """
     scanner = draw_scanner(profile, generator)
-    tissues = draw_tissues(child(generator), scanner.field_tesla)
+    tissues = draw_tissues(child(generator), scanner.field_tesla, profile.effects.blood_agent)
     extent = [
         size * spacing for size, spacing in zip(view.grid.shape, view.grid.spacing_mm, strict=True)
     ]

@@ -127,6 +127,9 @@ class Effects(Settings):
         grain: how much tissues differ from one few millimetres to the next, in units of their
             smooth variation: what a fine-grained tissue shows alike in every contrast, and noise
             does not.
+        venous_flow: mean through-plane velocity in veins, mm/ms; fast blood leaves a spin echo.
+        blood_agent: agent in the blood, as a multiple of what is left 5 min after injection: more
+            where it is scanned sooner.
     """
 
     snr: Range
@@ -145,6 +148,8 @@ class Effects(Settings):
     saturation_ppm: Range
     phase_encode: Literal["rows", "columns"]
     grain: Range = (0.0, 0.0)
+    venous_flow: Range = (0.02, 0.12)
+    blood_agent: Range = (1.0, 1.0)
 
 
 class SiteProfile(Settings):

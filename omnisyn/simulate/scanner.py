@@ -91,7 +91,7 @@ class ExamMaps:
 
 def draw_exam(effects: Effects, extent_mm: Sequence[float], generator: torch.Generator) -> Exam:
     """Draw what all series of a patient share; ``extent_mm`` is the field (slices, rows, cols)."""
-    flow = Flow(arterial=draw((0.15, 0.45), generator), venous=draw((0.02, 0.12), generator))
+    flow = Flow(arterial=draw((0.15, 0.45), generator), venous=draw(effects.venous_flow, generator))
     shape = lattice_shape(extent_mm, 70.0)
     height, down, across = torch.meshgrid(
         *(torch.linspace(-1.0, 1.0, size) for size in shape), indexing="ij"

@@ -184,13 +184,16 @@ class TissueValues:
         return TissueValues(field_tesla=self.field_tesla, **moved)
 
 
-def draw_tissues(generator: torch.Generator, field_tesla: float) -> TissueValues:
+def draw_tissues(
+    generator: torch.Generator, field_tesla: float, blood_agent: tuple[float, float] = (1.0, 1.0)
+) -> TissueValues:
     """Draw one patient's tissues (on the CPU; the generator must be a CPU generator).
 
     T1 and T2 are log-normal about the tabulated mean, two standard deviations reaching the ends
     of the range (each side by its own end), correlated within a tissue (both follow the water
     content) and within a patient. Gadolinium is log-normal with a coefficient of variation of
-    30 % per tissue and 25 % per patient (dose and delay of 2 to 10 min).
+    30 % per tissue and 25 % per patient (dose and delay of 2 to 10 min); that of blood is further
+    multiplied by a number drawn evenly from ``blood_agent``.
     """
     count = len(TISSUES)
     rows = [tissue.at(field_tesla) for tissue in tissue_table().values()]
@@ -227,12 +230,17 @@ def draw_tissues(generator: torch.Generator, field_tesla: float) -> TissueValues
     reversible = (1 / column("t2star_ms") - 1 / t2_mean).clamp(min=0.0)
     patient_dose = torch.exp(0.25 * normal(1))
     gadolinium = column("gadolinium_mmol") * patient_dose * torch.exp(0.30 * normal(count))
+    reversible = reversible * torch.exp(0.2 * normal(count))
+    # Drawn last: where it is one, patients stay as they are.
+    least, most = blood_agent
+    vessels = [tissue_index(name) for name in ("blood_arterial", "blood_venous")]
+    gadolinium[vessels] *= least + (most - least) * float(torch.rand((), generator=generator))
     return TissueValues(
         field_tesla=field_tesla,
         t1_ms=t1,
         t2_ms=t2,
         t2_spin_echo_ms=spin_echo,
-        reversible_rate=reversible * torch.exp(0.2 * normal(count)),
+        reversible_rate=reversible,
         proton_density=proton_density,
         fat_fraction=fat_fraction,
         gadolinium_mmol=gadolinium,

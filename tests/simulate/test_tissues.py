@@ -1,3 +1,6 @@
+from dataclasses import fields
+
+import pytest
 import torch
 
 from omnisyn.simulate.tissues import (
@@ -58,3 +61,19 @@ def test_a_patient_follows_from_the_generator():
     assert torch.equal(first.t1_ms, again.t1_ms)
     assert not torch.equal(first.t1_ms, other.t1_ms)
     assert torch.equal(first.to("cpu").gadolinium_mmol, first.gadolinium_mmol)
+
+
+def test_blood_scanned_soon_holds_more_agent_and_nothing_else_changes():
+    late, soon = (
+        draw_tissues(torch.Generator().manual_seed(4), 3.0, blood_agent)
+        for blood_agent in ((1.0, 1.0), (2.0, 3.0))
+    )
+    vessels = [tissue_index(name) for name in ("blood_arterial", "blood_venous")]
+    ratio = soon.gadolinium_mmol / late.gadolinium_mmol
+    assert 2 < float(ratio[vessels[0]]) < 3
+    assert float(ratio[vessels[0]]) == pytest.approx(float(ratio[vessels[1]]))
+    for entry in fields(late):
+        before, after = getattr(late, entry.name), getattr(soon, entry.name)
+        if entry.name == "gadolinium_mmol":
+            before[vessels] = after[vessels]
+        assert torch.equal(torch.as_tensor(before), torch.as_tensor(after)), entry.name
