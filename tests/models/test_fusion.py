@@ -97,6 +97,14 @@ def test_a_source_is_judged_beside_the_others() -> None:
     assert (ratios[0] - ratios[1]).abs().max() > 0.01
 
 
+def test_fine_maps_are_weighed_by_what_the_coarsest_say() -> None:
+    fusion, features = trained_fusion(), maps_of(2)
+    present = torch.ones(2, 2, dtype=torch.bool)
+    before = fusion(features, present)[0]
+    features[1][:, 0] += torch.randn(16, 1, 1, generator=torch.Generator().manual_seed(5))
+    assert (fusion(features, present)[0] - before).abs().max() > 0.01
+
+
 def shares(fusion: Fusion, maps: torch.Tensor, present: torch.Tensor) -> torch.Tensor:
     """Weights [batch, sources, heads, rows, columns] that the fusion gives the sources."""
     level = fusion.levels[0]
@@ -115,4 +123,4 @@ def test_item_without_any_source_is_refused() -> None:
 
 def test_heads_must_divide_the_channels() -> None:
     with pytest.raises(UsageError, match="5 fusion heads do not divide 8 channels"):
-        SourceAttention(8, heads=5)
+        SourceAttention(8, kinds=16, heads=5)

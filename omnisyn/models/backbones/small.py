@@ -12,7 +12,9 @@ Most of a contrast is a curve over another one's grey values that changes slowly
 the finest map holds, beside learned features, the source's grey value as weights of a few knots,
 and the decoder ends in their sum with coefficients from half the resolution: a curve of its own at
 every place ("HDRNet", Gharbi et al. 2017, has affine maps there). What no curve can do is added.
-Folds of the cortex then stay as sharp as the source shows them, after few steps of training.
+Folds of the cortex then stay as sharp as the source shows them, after few steps of training. The
+knots are there twice, in channels of their own heads of the fusion: of two sources each can then
+bring its grey values, where one set would hold a mean that no curve can take apart again.
 """
 
 from __future__ import annotations
@@ -28,8 +30,8 @@ from torch.nn import functional
 from omnisyn.models.backbone import Backbone, ModelSettings, register_backbone
 from omnisyn.models.conditioning import Modulation
 
-# Grey values, evenly from 0 to 1, between which the curves are linear.
-_KNOTS = 8
+# Grey values, evenly from 0 to 1, between which the curves are linear; and sets of them.
+_KNOTS, _SETS = 8, 2
 # Multiples of the width per level, and residual blocks per level in encoder and decoder.
 _CHANNEL_FACTORS = (1, 2, 4, 8, 12, 16)
 _ENCODER_BLOCKS = (0, 1, 1, 1, 2, 2)
@@ -93,7 +95,7 @@ def knot_weights(images: torch.Tensor) -> torch.Tensor:
 class SmallEncoder(nn.Module):
     """[n, 1, rows, columns] to six maps at 1, 1/2, … 1/32 of the resolution.
 
-    The finest holds the knots' weights after its other channels.
+    The finest holds the sets of knots' weights after its other channels.
     """
 
     def __init__(self, channels: Sequence[int]) -> None:
@@ -112,7 +114,7 @@ class SmallEncoder(nn.Module):
         """Maps, fine to coarse."""
         maps = functional.relu(self.stem(images))
         knots = knot_weights(images).contiguous(memory_format=torch.channels_last)
-        features = [torch.cat([maps, knots], dim=1)]
+        features = [torch.cat([maps, *[knots] * _SETS], dim=1)]
         for down, blocks in zip(self.downs, self.blocks, strict=True):
             maps = blocks(down(maps))
             features.append(maps)
@@ -126,11 +128,10 @@ class SmallDecoder(nn.Module):
     def __init__(self, channels: Sequence[int], condition_size: int) -> None:
         super().__init__()
         levels = range(len(channels) - 1)
+        skipped = (channels[0] + _SETS * _KNOTS, *channels[1:-1])
         self.modulation = Modulation(condition_size, channels[:-1])
         self.ups = nn.ModuleList(nn.Conv2d(channels[i + 1], channels[i], 1) for i in levels)
-        self.skips = nn.ModuleList(
-            nn.Conv2d(channels[i] + (_KNOTS if i == 0 else 0), channels[i], 1) for i in levels
-        )
+        self.skips = nn.ModuleList(nn.Conv2d(skipped[i], channels[i], 1) for i in levels)
         self.blocks = nn.ModuleDict(
             {
                 f"{level}_{number}": ResidualBlock(channels[level])
@@ -139,7 +140,7 @@ class SmallDecoder(nn.Module):
             }
         )
         self.last = nn.Conv2d(channels[0], 1, 3, padding=1)
-        self.coefficients = nn.Conv2d(channels[1], channels[0] + _KNOTS, 1)
+        self.coefficients = nn.Conv2d(channels[1], skipped[0], 1)
         with torch.no_grad():
             # An image as bright as most heads' mean, to be filled in.
             self.last.weight.mul_(0.1)
@@ -193,14 +194,14 @@ def bounded(values: torch.Tensor) -> torch.Tensor:
 @register_backbone("small")
 class Small(Backbone):
     """Six maps at 1 … 1/32 of the resolution, width × (1, 2, 4, 8, 12, 16) channels; the finest
-    has a channel more for each knot of the curves."""
+    has a channel more for each knot of the curves, twice."""
 
     stride: ClassVar[int] = 32
 
     def __init__(self, settings: ModelSettings) -> None:
         super().__init__()
         channels = tuple(settings.width * factor for factor in _CHANNEL_FACTORS)
-        self.channels = (channels[0] + _KNOTS, *channels[1:])
+        self.channels = (channels[0] + _SETS * _KNOTS, *channels[1:])
         self.encoder = SmallEncoder(channels)
         self.decoder = SmallDecoder(channels, settings.condition_size)
         for parameter in self.parameters():

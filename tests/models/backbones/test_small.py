@@ -70,11 +70,25 @@ def test_curves_alone_can_give_any_piecewise_linear_map_of_the_source() -> None:
     with torch.no_grad():
         decoder.last.weight.zero_()
         decoder.last.bias.zero_()
-        levels = torch.linspace(1, 0, decoder.coefficients.out_channels - 4)
-        decoder.coefficients.bias[4:] = levels
+        knots = knot_weights(images).shape[1]
+        decoder.coefficients.bias[4 : 4 + knots] = torch.linspace(1, 0, knots)
         inverted = model.decode(model.encode(images), model.condition(["T2", "T2"]))
     torch.testing.assert_close(inverted, 1 - images)
     assert not torch.allclose(before, inverted)
+
+
+def test_two_sources_can_each_bring_their_grey_values() -> None:
+    model = build_generator(ModelSettings(), seed=1)
+    images = torch.rand(1, 2, 32, 32, generator=torch.Generator().manual_seed(1))
+    present = torch.ones(1, 2, dtype=torch.bool)
+    finest = model.encode(images[0][:, None])[0]
+    heads, size = model.settings.fusion_heads, finest.shape[1] // model.settings.fusion_heads
+    knots = [head for head in range(heads) if head * size >= model.settings.width]
+    own = [finest[:, head * size : (head + 1) * size] for head in knots]
+    assert len(knots) == 2
+    assert torch.equal(own[0], own[1])
+    torch.testing.assert_close(own[0], knot_weights(images[0][:, None]))
+    assert model.encode_sources(images, present)[0].shape == (1, *finest.shape[1:])
 
 
 def test_residual_block_starts_as_the_identity() -> None:
