@@ -490,12 +490,8 @@ def calibrate_model(
         The file, `NAME.calibration.safetensors`.
     """
     from omnisyn import paths
-    from omnisyn.inference.calibration import (
-        calibrate,
-        calibration_path,
-        calibration_source,
-        write_calibration,
-    )
+    from omnisyn.inference.calibrate import calibrate, calibration_source
+    from omnisyn.inference.calibration import calibration_path, write_calibration
     from omnisyn.inference.synthesizer import Synthesizer
     from omnisyn.models.weights import find_weights
     from omnisyn.volumes.atomic import refuse_existing

@@ -10,7 +10,7 @@ from __future__ import annotations
 from torch import Tensor
 from torch.nn import functional
 
-from omnisyn.simulate.rendering import pixel_average
+from omnisyn.studies.pixels import pixel_average
 
 # Beyond it nothing is left that finer pixels could show.
 _MOST = 3.0

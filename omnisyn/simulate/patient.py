@@ -28,7 +28,7 @@ from omnisyn.simulate.protocols import (
     draw_scanner,
     repeat_with_agent,
 )
-from omnisyn.simulate.rendering import mix, pixel_average, slice_profile
+from omnisyn.simulate.rendering import mix, slice_profile
 from omnisyn.simulate.scanner import (
     Exam,
     Series,
@@ -38,6 +38,7 @@ from omnisyn.simulate.scanner import (
     exam_maps,
 )
 from omnisyn.simulate.tissues import AIR, TissueValues, draw_tissues, tissue_index
+from omnisyn.studies.pixels import pixel_average
 
 # The anatomy is built of layers of about this height (slices of 4-6 mm hold three), and of more
 # samples than pixels in the plane: an edge then fills its pixels by degrees, as real ones do.

@@ -50,22 +50,13 @@ def slice_profile(
     return weights / weights.sum()
 
 
-def pixel_average(pixels: int, samples: int) -> Tensor:
-    """``[pixels, samples]``: each pixel's mean over the finer samples it covers, by length."""
-    edges = torch.arange(pixels + 1, dtype=torch.float64) * (samples / pixels)
-    sample = torch.arange(samples, dtype=torch.float64)
-    upper = torch.minimum(edges[1:, None], sample + 1)
-    lower = torch.maximum(edges[:-1, None], sample)
-    return ((upper - lower).clamp(min=0.0) * (pixels / samples)).float()
-
-
 def mix(
     labels: Tensor, table: SignalTable, sublayers: int, profile: Tensor, pixels: Tensor
 ) -> Mixture:
     """Average the tissues' signals over each voxel's finer samples (partial volume).
 
     ``labels`` is uint8 ``[slices * sublayers, samples, samples]``; ``profile`` comes from
-    ``slice_profile``, ``pixels`` from ``pixel_average``. Layers beyond the ends repeat the
+    ``slice_profile``, ``pixels`` from ``studies.pixels``. Layers beyond the ends repeat the
     outermost one.
     """
     fine, rows, columns = labels.shape

@@ -129,7 +129,7 @@ def test_weights_are_calibrated_once_and_then_say_how_sure_they_are(
             return ellipses(self.count)
 
     monkeypatch.delenv("OMNISYN_DATA", raising=False)
-    monkeypatch.setattr("omnisyn.inference.calibration.SimulatedSlices", Ellipses)
+    monkeypatch.setattr("omnisyn.inference.calibrate.SimulatedSlices", Ellipses)
     arguments = ["models", "calibrate", str(copy), "--patients", "3", "--device", "cpu"]
     assert main(arguments) == 0
     written = Path(capsys.readouterr().out.strip())

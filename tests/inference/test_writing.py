@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from omnisyn.errors import InputError, ModelError
-from omnisyn.inference.calibration import calibrate
+from omnisyn.inference.calibrate import calibrate
 from omnisyn.inference.patients import without_folders
 from omnisyn.inference.synthesizer import Synthesizer
 from omnisyn.volumes.normalize import scale_divisor

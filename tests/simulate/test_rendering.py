@@ -6,10 +6,10 @@ from omnisyn.simulate.rendering import (
     Displacement,
     displace,
     mix,
-    pixel_average,
     shift_pixels,
     slice_profile,
 )
+from omnisyn.studies.pixels import pixel_average
 
 SAME = torch.eye(3)
 
@@ -52,7 +52,6 @@ def test_an_edge_between_pixels_fills_them_by_its_share():
     labels = torch.zeros(2, 6, 6, dtype=torch.uint8)
     labels[:, :, :2] = 1
     pixels = pixel_average(4, 6)
-    torch.testing.assert_close(pixels.sum(dim=1), torch.ones(4))
     mixture = mix(labels, _table([0.0, 1.0]), 2, slice_profile(2, 2.0, 2.0, 0.0), pixels)
     torch.testing.assert_close(mixture.water[0, 0], torch.tensor([1.0, 1 / 3, 0.0, 0.0]))
 
