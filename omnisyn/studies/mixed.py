@@ -14,28 +14,41 @@ OpenSource = Callable[[int], SliceSource]
 """A batch size → a source whose batches have it."""
 
 
-class MixedSlices:
-    """A ``SliceSource`` whose every batch holds slices of each of several sources.
+def parts_of_batch(batch_size: int, shares: Sequence[float]) -> list[int]:
+    """The slices of a batch that each of several sources fills: one at least, else as `shares` say.
 
-    Each source fills an equal part of the batch; what does not divide goes to the first ones.
-    Validation is that of all sources, one after the other.
+    What does not divide goes to the sources that are furthest below their share.
 
     Args:
-        openers: of the sources, told the size of their part.
         batch_size: slices a batch, of all sources together.
+        shares: of the sources, above zero; only their ratios count.
 
     Raises:
         UsageError: fewer slices a batch than sources.
     """
+    if batch_size < len(shares):
+        raise UsageError(
+            f"a batch of {batch_size} slices cannot hold slices of {len(shares)} sources",
+            remedy="raise batch_size in the recipe, or name fewer sources",
+        )
+    parts = [1] * len(shares)
+    for _ in range(batch_size - len(shares)):
+        parts[max(range(len(shares)), key=lambda place: shares[place] / parts[place])] += 1
+    return parts
 
-    def __init__(self, openers: Sequence[OpenSource], batch_size: int) -> None:
-        if batch_size < len(openers):
-            raise UsageError(
-                f"a batch of {batch_size} slices cannot hold slices of {len(openers)} sources",
-                remedy="raise batch_size in the recipe, or name fewer sources",
-            )
-        whole, rest = divmod(batch_size, len(openers))
-        self._sources = [opener(whole + (place < rest)) for place, opener in enumerate(openers)]
+
+class MixedSlices:
+    """A ``SliceSource`` whose every batch holds slices of each of several sources.
+
+    Validation is that of all sources, one after the other.
+
+    Args:
+        openers: of the sources, told the size of their part.
+        parts: slices of a batch that each source fills, as of `parts_of_batch`.
+    """
+
+    def __init__(self, openers: Sequence[OpenSource], parts: Sequence[int]) -> None:
+        self._sources = [opener(part) for opener, part in zip(openers, parts, strict=True)]
         self.name = " + ".join(source.name for source in self._sources)
         self.simulated = any(source.simulated for source in self._sources)
         self.credits = tuple(

@@ -35,6 +35,17 @@ class OptimizerSettings(Settings):
     average, it is what is validated and exported."""
 
 
+class Mixture(Settings):
+    """How a batch is shared out among its sources, where it has several; only the ratios count."""
+
+    patients: float = Field(1.0, gt=0)
+    """Of the data root."""
+    label_maps: float = Field(1.0, gt=0)
+    """Simulated heads of `--label-maps`."""
+    procedural: float = Field(1.0, gt=0)
+    """Simulated heads of the embedded simulation."""
+
+
 class StageSettings(Settings):
     """What every stage has."""
 
@@ -44,6 +55,7 @@ class StageSettings(Settings):
     """Slices of a batch, each with all its contrasts, per process."""
     crop: int = Field(gt=0)
     """Rows and columns of a training slice."""
+    mixture: Mixture = Mixture()
     validate_every: int = Field(gt=0)
     save_every: int = Field(gt=0)
     keep_checkpoints: int = Field(2, ge=1)

@@ -20,7 +20,7 @@ from omnisyn.simulate.cohort import load_cohort
 from omnisyn.simulate.label_maps import open_label_maps
 from omnisyn.simulate.stream import SimulatedSlices
 from omnisyn.studies.cache import CachedSlices
-from omnisyn.studies.mixed import MixedSlices, OpenSource
+from omnisyn.studies.mixed import MixedSlices, OpenSource, parts_of_batch
 from omnisyn.studies.site import DataRoot
 from omnisyn.studies.slices import SliceSource
 from omnisyn.training.artefacts import RunCard
@@ -170,10 +170,12 @@ def open_source(options: RunOptions, settings: StageSettings, say: Note) -> Slic
     """
     shared: dict[str, Any] = {"crop": settings.crop, "seed": options.seed}
     openers: list[OpenSource] = []
+    shares: list[float] = []
     root = data_root(options.data)
     if root is not None:
         sites = DataRoot(root).select("train")
         openers.append(lambda size: CachedSlices(sites, batch_size=size, **shared))
+        shares.append(settings.mixture.patients)
     if options.label_maps:
         anatomy = open_label_maps(options.label_maps)
         wide = load_cohort("anywhere")
@@ -189,6 +191,7 @@ def open_source(options: RunOptions, settings: StageSettings, say: Note) -> Slic
                 **shared,
             )
         )
+        shares.append(settings.mixture.label_maps)
     if root is None or options.label_maps:
         say("training on simulated heads (SIMULATED patients)")
         hospitals = load_cohort("hospitals")
@@ -196,8 +199,9 @@ def open_source(options: RunOptions, settings: StageSettings, say: Note) -> Slic
         openers.append(
             lambda size: SimulatedSlices(hospitals, batch_size=size, **shared, **several)
         )
+        shares.append(settings.mixture.procedural)
     if len(openers) > 1:
-        return MixedSlices(openers, settings.batch_size)
+        return MixedSlices(openers, parts_of_batch(settings.batch_size, shares))
     source = openers[0](settings.batch_size)
     if isinstance(source, CachedSlices) and not source.validation_patients:
         # Said now, and not when the run has nothing to choose its weights by.

@@ -2,7 +2,7 @@ import pytest
 import torch
 
 from omnisyn.errors import UsageError
-from omnisyn.studies.mixed import MixedSlices, concatenate
+from omnisyn.studies.mixed import MixedSlices, concatenate, parts_of_batch
 from omnisyn.studies.slices import SliceBatch
 
 
@@ -27,7 +27,7 @@ class Constant:
         self.closed = True
 
 
-def mixed(batch_size=5):
+def mixed():
     made = []
 
     def opener(name, value, simulated):
@@ -37,7 +37,7 @@ def mixed(batch_size=5):
 
         return open_with
 
-    whole = MixedSlices([opener("a", 0.1, False), opener("b", 0.5, True)], batch_size)
+    whole = MixedSlices([opener("a", 0.1, False), opener("b", 0.5, True)], (3, 2))
     return whole, made
 
 
@@ -67,9 +67,25 @@ def test_closing_closes_all():
     assert all(source.closed for source in made)
 
 
+@pytest.mark.parametrize(
+    ("batch_size", "shares", "parts"),
+    [
+        (6, (1, 3, 2), [1, 3, 2]),
+        (12, (1, 3, 2), [2, 6, 4]),
+        (6, (1, 1, 1), [2, 2, 2]),
+        (5, (1.0, 1.0), [3, 2]),
+        (4, (1, 100), [1, 3]),
+        (2, (1, 100), [1, 1]),
+        (7, (0.5,), [7]),
+    ],
+)
+def test_a_batch_is_shared_out(batch_size, shares, parts):
+    assert parts_of_batch(batch_size, shares) == parts
+
+
 def test_a_batch_too_small_for_all_is_refused():
     with pytest.raises(UsageError):
-        mixed(batch_size=1)
+        parts_of_batch(1, (1, 1))
 
 
 def test_smaller_images_get_zeros():
