@@ -1,17 +1,73 @@
 """Changes of appearance: what another scanner, another gain or another filter makes of an image.
 
 Training shows the *sources* so, and asks for the targets as they are: the grey values that a model
-is given vary, those that it must give do not.
+is given vary, those that it must give do not. Another protocol is another matter: it changes a
+contrast both as source and as target.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import torch
+from pydantic import model_validator
 from torch import Tensor
 from torch.nn import functional
 
+from omnisyn.contrasts import NAMES
+from omnisyn.settings import Settings
+
 # The strongest of each change, at strength 1. Estimates; `docs/experiments.md` says what they gave.
 _GAMMA, _GAIN, _FIELD, _NOISE, _BLUR_PIXELS = 0.35, 0.12, 0.20, 0.04, 1.0
+
+
+class GreyScales(Settings):
+    """Grey scales that other protocols might give a contrast: logit = slope · logit before + shift.
+
+    Attributes:
+        slope: smallest and largest, drawn log-uniformly; above 1 there is more contrast.
+        shift: smallest and largest, drawn uniformly; below 0 the image is darker.
+    """
+
+    slope: tuple[float, float]
+    shift: tuple[float, float]
+
+    @model_validator(mode="after")
+    def _ranges(self) -> GreyScales:
+        if not 0.1 <= self.slope[0] <= self.slope[1] <= 10:
+            raise ValueError("slope must be two numbers from 0.1 to 10, the smaller first")
+        if not -5 <= self.shift[0] <= self.shift[1] <= 5:
+            raise ValueError("shift must be two numbers from -5 to 5, the smaller first")
+        return self
+
+
+def vary_protocol(
+    images: Tensor, scales: Mapping[str, GreyScales], generator: torch.Generator
+) -> Tensor:
+    """Each slice's contrasts in a grey scale of their own; 0 and 1 stay what they are.
+
+    Args:
+        images: ``[n, 6, rows, columns]`` in [0, 1], contrasts in the order of ``NAMES``.
+        scales: to draw from, by contrast; one that is not named stays as it is.
+        generator: a CPU generator.
+
+    Returns:
+        Of the same shape, in [0, 1].
+    """
+    if not scales:
+        return images
+    numbers = torch.rand(2, len(images), len(NAMES), 1, 1, generator=generator)
+    changed = images.clone()
+    for name, scale in scales.items():
+        place = NAMES.index(name)
+        smallest, largest = torch.tensor(scale.slope).log()
+        slope = torch.exp(smallest + (largest - smallest) * numbers[0, :, place]).to(images.device)
+        first, last = scale.shift
+        shift = (first + (last - first) * numbers[1, :, place]).to(images.device)
+        bright = images[:, place] ** slope
+        dark = (1 - images[:, place]) ** slope * torch.exp(-shift)
+        changed[:, place] = bright / (bright + dark)
+    return changed
 
 
 def vary_appearance(images: Tensor, strength: float, generator: torch.Generator) -> Tensor:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import overload
 
 import numpy as np
@@ -12,6 +12,7 @@ import torch
 from numpy.typing import NDArray
 
 from omnisyn.errors import InputError, UsageError
+from omnisyn.studies.appearance import GreyScales, vary_protocol
 from omnisyn.studies.augment import AugmentationSettings, apply_augmentation, draw_augmentation
 from omnisyn.studies.cache_files import CachedPatient, open_cache
 from omnisyn.studies.seeding import generator_at
@@ -57,6 +58,7 @@ class CachedSlices:
         crop: rows and columns of the training windows, pixels.
         seed: of the batches (not of the split).
         augmentation: how the geometry is changed.
+        grey_scales: in which the contrasts of training slices are shown, see `vary_protocol`.
         validation_fraction: share of the patients kept for validation where no ``split`` is given.
         validation_slices: at most so many slices of a validation patient, evenly thinned.
 
@@ -73,6 +75,7 @@ class CachedSlices:
         crop: int,
         seed: int,
         augmentation: AugmentationSettings | None = None,
+        grey_scales: Mapping[str, GreyScales] | None = None,
         validation_fraction: float = 0.1,
         validation_slices: int = 24,
     ) -> None:
@@ -87,6 +90,7 @@ class CachedSlices:
         self._crop = crop
         self._seed = seed
         self._augmentation = augmentation or AugmentationSettings()
+        self._grey_scales = grey_scales or {}
         self._validation_slices = validation_slices
         self._training: list[_Entry] = []
         self._validated: list[_Entry] = []
@@ -123,7 +127,8 @@ class CachedSlices:
         margin = self._crop // 16
         regions = torch.tensor([_region(entry, index, margin) for entry, index in items])
         whole = stack_slices([entry.slice(index) for entry, index in items])
-        return apply_augmentation(whole, augmentation, self._crop, regions)
+        cut = apply_augmentation(whole, augmentation, self._crop, regions)
+        return replace(cut, images=vary_protocol(cut.images, self._grey_scales, generator))
 
     def validation(self) -> Sequence[SliceBatch]:
         """One batch a validation patient, whole frames, read when it is asked for."""

@@ -9,12 +9,14 @@ from importlib import resources
 from pathlib import Path
 from typing import Literal, get_args
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
+from omnisyn.contrasts import NAMES
 from omnisyn.errors import InputError, UsageError
 from omnisyn.models.backbone import ModelSettings
 from omnisyn.models.clip.model import ClipSettings
 from omnisyn.settings import Settings, load_toml
+from omnisyn.studies.appearance import GreyScales
 
 Stage = Literal["pretrain", "align", "finetune"]
 STAGES: tuple[Stage, ...] = get_args(Stage)
@@ -44,6 +46,16 @@ class Mixture(Settings):
     """Simulated heads of `--label-maps`."""
     procedural: float = Field(1.0, gt=0)
     """Simulated heads of the embedded simulation."""
+    grey_scales: dict[str, GreyScales] = Field(default_factory=dict)
+    """In which patients are shown beside simulated heads. The few scanners of the patients would
+    else teach their grey scale to everything that looks real."""
+
+    @field_validator("grey_scales")
+    @classmethod
+    def _of_contrasts(cls, scales: dict[str, GreyScales]) -> dict[str, GreyScales]:
+        if unknown := sorted(set(scales) - set(NAMES)):
+            raise ValueError(f"no contrast is called {unknown[0]!r}: {', '.join(NAMES)}")
+        return scales
 
 
 class StageSettings(Settings):

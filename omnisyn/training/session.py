@@ -174,7 +174,10 @@ def open_source(options: RunOptions, settings: StageSettings, say: Note) -> Slic
     root = data_root(options.data)
     if root is not None:
         sites = DataRoot(root).select("train")
-        openers.append(lambda size: CachedSlices(sites, batch_size=size, **shared))
+        scales = settings.mixture.grey_scales if options.label_maps else None
+        openers.append(
+            lambda size: CachedSlices(sites, batch_size=size, grey_scales=scales, **shared)
+        )
         shares.append(settings.mixture.patients)
     if options.label_maps:
         anatomy = open_label_maps(options.label_maps)

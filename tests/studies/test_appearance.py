@@ -1,6 +1,8 @@
+import pytest
 import torch
 
-from omnisyn.studies.appearance import vary_appearance
+from omnisyn.contrasts import NAMES
+from omnisyn.studies.appearance import GreyScales, vary_appearance, vary_protocol
 
 
 def images(count=64):
@@ -47,3 +49,31 @@ def test_a_stronger_change_changes_more():
 def test_the_same_seed_changes_alike():
     first, second = (vary_appearance(images(), 1.0, generator(3)) for _ in range(2))
     assert torch.equal(first, second)
+
+
+def test_a_protocol_moves_grey_values_in_order_and_keeps_both_ends():
+    before = torch.linspace(0, 1, 9).expand(50, len(NAMES), 1, 9).contiguous()
+    scales = {"T1": GreyScales(slope=(1.2, 2.0), shift=(-1.0, -0.5))}
+    after = vary_protocol(before, scales, generator())
+    t1 = after[:, NAMES.index("T1"), 0]
+    assert bool((t1.diff(dim=1) > 0).all())
+    assert t1[:, 0].tolist() == [0.0] * 50
+    assert t1[:, -1].tolist() == [1.0] * 50
+    # At 0.5 the logit is 0, so that the shift alone counts.
+    middle = torch.logit(t1[:, 4])
+    assert float(middle.min()) >= -1.0
+    assert float(middle.max()) <= -0.5
+    slopes = (torch.logit(t1[:, 6]) - torch.logit(t1[:, 2])) / (2 * torch.logit(before[0, 0, 0, 6]))
+    assert 1.2 <= float(slopes.min()) < 1.4
+    assert 1.8 < float(slopes.max()) <= 2.001
+    others = [place for place, name in enumerate(NAMES) if name != "T1"]
+    assert torch.equal(after[:, others], before[:, others])
+
+
+@pytest.mark.parametrize(
+    ("slope", "shift"),
+    [((2.0, 1.0), (0.0, 0.0)), ((0.0, 1.0), (0.0, 0.0)), ((1.0, 1.0), (1.0, 0.0))],
+)
+def test_a_protocol_out_of_order_is_refused(slope, shift):
+    with pytest.raises(ValueError, match="two numbers"):
+        GreyScales(slope=slope, shift=shift)

@@ -10,6 +10,7 @@ import torch
 from omnisyn.contrasts import NAMES
 from omnisyn.errors import InputError, UsageError
 from omnisyn.geometry import Geometry
+from omnisyn.studies.appearance import GreyScales
 from omnisyn.studies.cache import CachedSlices
 from omnisyn.studies.cache_files import build_cache, open_cache
 from omnisyn.studies.site import Site
@@ -103,6 +104,18 @@ def test_unaugmented_full_crop_is_the_cached_slice(make_site: MakeSite):
         ]
         same = [box for box in boxes if box.shape == window.shape]
         assert min(float((box - window).abs().max()) for box in same) < 1e-3
+
+
+def test_grey_scales_change_training_slices_and_not_those_of_validation(make_site: MakeSite):
+    scales = {"T1": GreyScales(slope=(1.5, 2.0), shift=(-1.0, -0.5))}
+    site = make_site()
+    plain, changed = _cached(site), _cached(site, grey_scales=scales)
+    before, after = plain.batch(0).images, changed.batch(0).images
+    place = NAMES.index("T1")
+    assert float((after - before)[:, place].abs().max()) > 0.05
+    assert torch.equal(after[:, place] == 0, before[:, place] == 0)
+    assert torch.equal(after[:, place + 1 :], before[:, place + 1 :])
+    assert torch.equal(changed.validation()[0].images, plain.validation()[0].images)
 
 
 def test_split_column_decides_and_test_patients_are_untouched(make_site: MakeSite):

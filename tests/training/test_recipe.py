@@ -67,6 +67,17 @@ def test_unknown_key_is_refused_with_the_nearest_one(tmp_path: Path) -> None:
         ("embed_size = 16", "embed_size = 32", "condition_size"),
         ("steps = 6\nbatch_size = 3\ncrop = 32\nvalidate_every = 4", "steps = 0", "steps"),
         ('"contrastive"\nsteps = 6', '"class"\nsteps = 6\ntext_steps = 6', "text_steps"),
+        (
+            "[finetune.optimizer]",
+            "[finetune.mixture]\npatients = 0\n[finetune.optimizer]",
+            "patients",
+        ),
+        (
+            "[finetune.optimizer]",
+            "[finetune.mixture.grey_scales]\nT3 = { slope = [1.0, 1.0], shift = [0.0, 0.0] }\n"
+            "[finetune.optimizer]",
+            "no contrast is called 'T3'",
+        ),
     ],
 )
 def test_values_that_make_no_sense_are_refused(

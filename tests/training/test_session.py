@@ -1,5 +1,6 @@
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import numpy as np
 import pytest
@@ -110,6 +111,33 @@ def test_label_maps_are_trained_on_beside_the_procedural_heads(
     assert "procedural heads" in source.name
     assert any("Martinos" in name for name in source.credits)
     source.close()
+
+
+def test_patients_are_mixed_with_simulated_heads_as_the_recipe_says(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    opened: list[dict[str, Any]] = []
+
+    class Recorded:
+        name, simulated, credits, validation_patients = "", True, (), ("one",)
+
+        def __init__(self, data: object, **options: Any) -> None:
+            opened.append(options)
+
+    (tmp_path / "DCA.nii.gz").touch()
+    (tmp_path / "sites").mkdir()
+    write_site(tmp_path / "sites", SiteSettings(name="clinic", role="train"))
+    monkeypatch.setattr(session, "CachedSlices", Recorded)
+    monkeypatch.setattr(session, "SimulatedSlices", Recorded)
+    settings = load_recipe("small").finetune
+    options = RunOptions(data=tmp_path / "sites", label_maps=(tmp_path,))
+    open_source(options, settings, lambda line: None)
+    assert [each["batch_size"] for each in opened] == [1, 3, 2]
+    assert opened[0]["grey_scales"] == settings.mixture.grey_scales != {}
+    opened.clear()
+    open_source(RunOptions(data=tmp_path / "sites"), settings, lambda line: None)
+    assert [each["batch_size"] for each in opened] == [6]
+    assert opened[0]["grey_scales"] is None
 
 
 @pytest.mark.parametrize(
