@@ -40,11 +40,11 @@ class OptimizerSettings(Settings):
 class Mixture(Settings):
     """How a batch is shared out among its sources, where it has several; only the ratios count."""
 
-    patients: float = Field(1.0, gt=0)
+    patients: float = Field(default=1.0, gt=0)
     """Of the data root."""
-    label_maps: float = Field(1.0, gt=0)
+    label_maps: float = Field(default=1.0, gt=0)
     """Simulated heads of `--label-maps`."""
-    procedural: float = Field(1.0, gt=0)
+    procedural: float = Field(default=1.0, gt=0)
     """Simulated heads of the embedded simulation."""
     grey_scales: dict[str, GreyScales] = Field(default_factory=dict)
     """In which patients are shown beside simulated heads. The few scanners of the patients would
