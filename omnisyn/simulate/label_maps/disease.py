@@ -141,14 +141,16 @@ def grow_nasopharyngeal_tumour(
     """A tumour from the wall of the nasopharynx, fast along soft tissue and slow into bone."""
     mask = np.zeros(classes.shape, dtype=bool)
     spacing = np.array(found.spacing_mm)
-    # The nasopharynx lies 30 to 60 mm below the commissure and -5 to 30 mm behind it.
-    low = np.array(found.origin) + np.array([-60.0, -5.0, -18.0]) / spacing
-    high = np.array(found.origin) + np.array([-30.0, 30.0, 18.0]) / spacing
+    # The nasopharynx lies 30 to 60 mm below the commissure and 0 to 35 mm in front of it.
+    low = np.array(found.origin) + np.array([-60.0, -35.0, -18.0]) / spacing
+    high = np.array(found.origin) + np.array([-30.0, 0.0, 18.0]) / spacing
     limits = [slice(max(0, int(a)), max(0, int(b))) for a, b in zip(low, high, strict=True)]
     region = classes[limits[0], limits[1], limits[2]]
     if region.size == 0:
         return mask
-    wall = ndimage.binary_dilation(region == tissue_index(AIR), iterations=2) & (region == SOFT)
+    # Air that counts as deep in the head is a cavity.
+    cavity = (region == tissue_index(AIR)) & (found.depth[limits[0], limits[1], limits[2]] > 0)
+    wall = ndimage.binary_dilation(cavity, iterations=2) & (region == SOFT)
     places = np.argwhere(wall)
     if len(places) == 0:
         return mask

@@ -72,19 +72,32 @@ def test_growth_ends_where_its_time_is_over():
     assert np.isfinite(time).sum() == 6
 
 
-def test_a_nasopharyngeal_tumour_grows_from_an_airway_below_the_brain(boxes, random):
+def with_airway(boxes, back_mm):
+    """The boxes with an airway in soft tissue, 45 mm below the commissure and so far behind it."""
     classes = boxes.classes.copy()
-    low = int(boxes.origin[0] - 45 / 3)
-    back, side = int(boxes.origin[1] + 4), int(boxes.origin[2])
-    region = (slice(low - 4, low + 5), slice(back - 12, back + 13), slice(side - 12, side + 13))
+    low, back, side = (
+        int(place + offset / 3) for place, offset in zip(boxes.origin, (-45, back_mm, 0))
+    )
+    region = (slice(low - 4, low + 5), slice(back - 9, back + 10), slice(side - 12, side + 13))
     classes[region] = SOFT
     classes[low - 2 : low + 3, back - 2 : back + 3, side - 2 : side + 3] = tissue_index("air")
+    return classes
+
+
+def test_a_nasopharyngeal_tumour_grows_from_an_airway_below_and_in_front(boxes, random):
+    classes = with_airway(boxes, -20)
     before = classes.copy()
     mask = disease.grow_nasopharyngeal_tumour(boxes, classes, random)
     assert mask.any()
     assert not (mask & (before == tissue_index("air"))).any()
     assert set(before[mask].tolist()) <= {SOFT, BONE, DURA}
     assert set(classes[mask].tolist()) <= {tissue_index("NPC"), tissue_index("NPC_necrosis")}
+
+
+def test_no_nasopharyngeal_tumour_grows_from_air_elsewhere(boxes, random):
+    # Far behind, and in the air around the head.
+    for classes in (with_airway(boxes, 30), boxes.classes.copy()):
+        assert not disease.grow_nasopharyngeal_tumour(boxes, classes, random).any()
 
 
 def test_the_same_seed_paints_the_same_disease(boxes):
