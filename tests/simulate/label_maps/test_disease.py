@@ -63,13 +63,22 @@ def test_growth_takes_the_cheap_way_round_a_barrier():
     time = disease.arrival(costs, (0, 3, 0), 30.0)
     assert time[0, 3, 4] == 4
     assert np.isinf(time[0, 4, 0])
-    # Straight through it would be two steps; round the end it is eight there and eight back.
-    assert time[0, 5, 0] == 18
+    # Straight through it would be two steps; round the end it is seven there and seven back,
+    # and two aslant.
+    assert time[0, 5, 0] == 17
 
 
 def test_growth_ends_where_its_time_is_over():
     time = disease.arrival(np.ones((1, 1, 20), dtype=np.float32), (0, 0, 0), 5.0)
     assert np.isfinite(time).sum() == 6
+
+
+def test_growth_in_tissue_of_one_kind_is_nearly_round():
+    time = disease.arrival(np.ones((31, 31, 31), dtype=np.float32), (15, 15, 15), 12.0)
+    offsets = np.stack(np.indices(time.shape)) - 15
+    distance = np.sqrt((offsets**2).sum(axis=0))
+    assert np.isfinite(time[distance < 10]).all()
+    assert not np.isfinite(time[distance > 14]).any()
 
 
 def with_airway(boxes, back_mm):
