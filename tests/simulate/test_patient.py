@@ -111,13 +111,12 @@ def test_values_are_finite_and_not_negative(small_profile, ellipsoids):
         assert float(image.min()) >= 0
 
 
-@pytest.mark.parametrize("name", sorted(load_cohort("hospitals").profiles))
+PROFILES = load_cohort("hospitals").profiles | load_cohort("anywhere").profiles
+
+
+@pytest.mark.parametrize("name", sorted(PROFILES))
 def test_every_shipped_profile_gives_images_with_signal_in_the_head(name, ellipsoids):
-    profile = (
-        load_cohort("hospitals")
-        .profiles[name]
-        .model_copy(update={"matrix": 48, "slices": (10, 10)})
-    )
+    profile = PROFILES[name].model_copy(update={"matrix": 48, "slices": (10, 10)})
     patient = _simulate(profile, ellipsoids)
     assert tuple(patient.images) == profile.contrasts
     for image in patient.images.values():

@@ -57,6 +57,56 @@ def test_a_brain_tumour_is_one_piece_that_spares_fluid_and_bone(boxes, random):
     assert before <= {tissue_index("white_matter"), tissue_index("grey_matter")}
 
 
+def test_oedema_lies_about_a_brain_tumour_and_mostly_in_white_matter(boxes):
+    around, grey = 0, 0
+    oedema = tissue_index("oedema_brain")
+    for seed in range(12):
+        classes = boxes.classes.copy()
+        mask = disease.grow_brain_tumour(boxes, classes, np.random.default_rng(seed))
+        found = (classes == oedema) & ~mask
+        around += int(found.sum())
+        grey += int((found & (boxes.classes == tissue_index("grey_matter"))).sum())
+        # One piece with the tumour.
+        assert ndimage.label(found | mask, np.ones((3, 3, 3)))[1] == 1
+        assert not (mask & (classes == boxes.classes)).any()
+    assert around > 500
+    assert grey < 0.2 * around
+
+
+def test_a_cavity_is_fluid_in_the_place_of_brain(boxes, random):
+    classes = boxes.classes.copy()
+    disease.cut_cavity(boxes, classes, random)
+    before, now = changed_from(boxes, classes)
+    assert tissue_index("grey_matter") in before
+    assert before <= {tissue_index("grey_matter"), tissue_index("white_matter")}
+    assert now == {tissue_index("CSF")}
+    assert ndimage.label(classes != boxes.classes, np.ones((3, 3, 3)))[1] <= 3
+
+
+def test_every_change_comes_to_some_heads(boxes, monkeypatch):
+    names = [
+        "enlarge_ventricles",
+        "hang_choroid_plexus",
+        "scatter_lesions",
+        "grow_brain_tumour",
+        "cut_cavity",
+        "grow_nasopharyngeal_tumour",
+    ]
+    seen = []
+    for name in names:
+        whole = getattr(disease, name)
+        monkeypatch.setattr(
+            disease, name, lambda *about, name=name, whole=whole: seen.append(name) or whole(*about)
+        )
+    for seed in range(60):
+        before = len(seen)
+        classes = boxes.classes.copy()
+        disease.paint_disease(boxes, classes, np.random.default_rng(seed))
+        assert len(seen) - before <= len(names)
+    assert set(seen) == set(names)
+    assert all(seen.count(name) < 60 for name in names)
+
+
 def test_growth_takes_the_cheap_way_round_a_barrier():
     costs = np.ones((1, 9, 9), dtype=np.float32)
     costs[0, 4, :8] = np.inf
