@@ -135,7 +135,8 @@ def with_airway(boxes, back_mm):
     """The boxes with an airway in soft tissue, 45 mm below the commissure and so far behind it."""
     classes = boxes.classes.copy()
     low, back, side = (
-        int(place + offset / 3) for place, offset in zip(boxes.origin, (-45, back_mm, 0))
+        int(place + offset / 3)
+        for place, offset in zip(boxes.origin, (-45, back_mm, 0), strict=True)
     )
     region = (slice(low - 4, low + 5), slice(back - 9, back + 10), slice(side - 12, side + 13))
     classes[region] = SOFT
