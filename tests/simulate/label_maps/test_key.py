@@ -44,6 +44,7 @@ def test_a_missing_folder_is_an_input_error(tmp_path):
     [
         ({"soft": [24]}, "label 24 has two meanings"),
         ({"ventricles": [4]}, "ventricle 4"),
+        ({"chiasm": [85]}, "chiasm 85"),
         ({"orientation": "RRS"}, "one letter each"),
         ({"orientation": "XYZ"}, "one letter each"),
         ({"tissues": {"cheese": [1]}}, "no tissue 'cheese'"),
