@@ -11,7 +11,15 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from omnisyn.simulate.label_maps.maps import BONE, SOFT, UNNAMED, Box, LabelMap, box_around
+from omnisyn.simulate.label_maps.maps import (
+    BONE,
+    SOFT,
+    UNNAMED,
+    VENTRICLE,
+    Box,
+    LabelMap,
+    box_around,
+)
 from omnisyn.simulate.tissues import AIR, tissue_index
 
 Classes = NDArray[np.uint8]
@@ -60,7 +68,7 @@ def enlarge_ventricles(found: LabelMap, classes: Classes, voxels: int) -> None:
         return
     box = box_around(found.ventricles, voxels + 1)
     grown = ndimage.binary_dilation(found.ventricles[box], iterations=voxels)
-    classes[box][grown & _is(classes[box], (*_GLIOMA,))] = tissue_index("CSF")
+    classes[box][grown & _is(classes[box], (*_GLIOMA,))] = VENTRICLE
 
 
 def hang_choroid_plexus(found: LabelMap, classes: Classes, random: np.random.Generator) -> None:

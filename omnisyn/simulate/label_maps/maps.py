@@ -20,7 +20,7 @@ from omnisyn.volumes.nifti import load_nifti
 Box = tuple[slice, slice, slice]
 
 # Classes below are indices of TISSUES; these stand for what is only settled in each head.
-SOFT, BONE, DURA, UNNAMED = 200, 201, 202, 210
+SOFT, BONE, DURA, VENTRICLE, UNNAMED = 200, 201, 202, 203, 210
 
 BRAIN = (
     "white_matter",
