@@ -3,7 +3,8 @@
 Nobody has drawn the tissues of the real brains. In both kinds they are told apart alike: three
 clusters of the voxels of a brain by its contrasts together, named by T2 and T1 (fluid is the
 brightest in T2, white matter the brightest of the rest in T1). What is compared is the mean of each
-cluster in the scaled image, and its spread: the figures that a model must guess.
+cluster in the scaled image, and its spread: the figures that a model must guess. Beside them stands
+how far a brain's histogram lies from that of the (other) real brains together.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from scipy.cluster.vq import kmeans2
+from scipy.stats import wasserstein_distance
 
 from omnisyn.simulate.cohort import load_cohort
 from omnisyn.simulate.label_maps import open_label_maps
@@ -40,8 +42,15 @@ def main(arguments: Sequence[str]) -> None:
     parser.add_argument("--label-maps", type=Path, action="append", required=True)
     parser.add_argument("--heads", type=int, default=20, help="simulated heads")
     chosen = parser.parse_args(arguments)
-    real = [figures(images) for images in _real(chosen.data, chosen.site)]
-    simulated = [figures(images) for images in _simulated(chosen.label_maps, chosen.heads)]
+    brains = [brain_voxels(images) for images in _real(chosen.data, chosen.site)]
+    made = [brain_voxels(images) for images in _simulated(chosen.label_maps, chosen.heads)]
+    real = [figures(voxels) for voxels in brains]
+    simulated = [figures(voxels) for voxels in made]
+    for group, voxels_of in ((real, brains), (simulated, made)):
+        for found, voxels in zip(group, voxels_of, strict=True):
+            others = [other for other in brains if other is not voxels] or brains
+            for contrast, distance in histogram_distances(voxels, others).items():
+                found[contrast]["histogram, distance"] = distance
     print(f"{len(real)} real brains of {chosen.site}, {len(simulated)} SIMULATED ones\n")
     print("| contrast | figure | real: mean (lowest to highest) | SIMULATED |\n|---|---|---|---|")
     for contrast in CONTRASTS:
@@ -50,8 +59,8 @@ def main(arguments: Sequence[str]) -> None:
             print(f"| {contrast} | {name} | {cells[0]} | {cells[1]} |")
 
 
-def figures(images: Images) -> dict[str, dict[str, float]]:
-    """By contrast: mean of each tissue, spread inside white matter, grey over white.
+def brain_voxels(images: Images) -> NDArray[np.float64]:
+    """The upper half of a brain, thinned, by T1, T2 and FLAIR: (voxels, 3).
 
     Args:
         images: T1, T2 and FLAIR of one brain, (slices, rows, columns) in [0, 1].
@@ -61,8 +70,11 @@ def figures(images: Images) -> dict[str, dict[str, float]]:
     shown = np.flatnonzero(inside.any(axis=(1, 2)))
     inside[: int(shown.mean())] = False
     voxels = np.stack([images[name][inside] for name in CONTRASTS], axis=1).astype(np.float64)
-    step = max(1, len(voxels) // _VOXELS)
-    voxels = voxels[::step]
+    return voxels[:: max(1, len(voxels) // _VOXELS)]
+
+
+def figures(voxels: NDArray[np.float64]) -> dict[str, dict[str, float]]:
+    """By contrast: mean of each tissue, spread inside white matter, grey over white."""
     parts = clusters(voxels)
     found: dict[str, dict[str, float]] = {}
     for column, contrast in enumerate(CONTRASTS):
@@ -74,6 +86,17 @@ def figures(images: Images) -> dict[str, dict[str, float]]:
             "spread in white": float(np.std(values["white"])),
         }
     return found
+
+
+def histogram_distances(
+    voxels: NDArray[np.float64], others: Sequence[NDArray[np.float64]]
+) -> dict[str, float]:
+    """By contrast, how far grey values must move on average until the histogram is the others'."""
+    together = np.concatenate(others)
+    return {
+        contrast: float(wasserstein_distance(voxels[:, column], together[:, column]))
+        for column, contrast in enumerate(CONTRASTS)
+    }
 
 
 def clusters(voxels: NDArray[np.float64]) -> NDArray[np.int_]:

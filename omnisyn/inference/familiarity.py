@@ -108,6 +108,19 @@ class Familiarity:
             )
         return None
 
+    @property
+    def headline(self) -> str | None:
+        """The warning in a few words and the score, for a picture; None without a warning."""
+        if self.warning is None:
+            return None
+        if self.fault is not None:
+            seen = f"LOOKS {self.fault.upper()}"
+        elif self.other_contrast:
+            seen = f"LOOKS LIKE {self.looks_like}"
+        else:
+            seen = "IS UNLIKE THE TRAINING DATA"
+        return f"{self.given_as} {seen} (score {self.score:.2f}): see the sidecar"
+
     def told(self) -> dict[str, Any]:
         """For the sidecar."""
         return {

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -22,6 +22,7 @@ _ROWS = 4
 _COLUMN_INCHES = 2.4
 _LARGEST_ASPECT = 4.0
 _DOTS_PER_INCH = 110
+_LINE_INCHES = 0.14
 _SYNTHETIC_COLOUR = "#ffb000"
 _WARNING_COLOUR = "#ff5030"
 # Black in the middle, so that a difference of zero looks like the background of its neighbours.
@@ -56,7 +57,7 @@ def preview_png(
     *,
     truth: NDArray[np.float32] | None,
     expected_error: NDArray[np.float32] | None = None,
-    unfamiliar: bool = False,
+    headlines: Sequence[str] = (),
     slice_spacing: tuple[float, float, float],
     simulated: bool,
     model: str,
@@ -69,7 +70,7 @@ def preview_png(
         synthetic: the synthesized volume, same shape, in [0, 1].
         truth: the scaled real volume, same shape, where there is one.
         expected_error: the map of the synthetic volume's expected error, same shape.
-        unfamiliar: whether a source is unlike the training data; the picture says so.
+        headlines: what is odd about the sources, a few words each; the picture says so.
         slice_spacing: mm between slices, rows and columns.
         simulated: whether the patient is simulated; the picture says so.
         model: name of the weights, for the caption.
@@ -101,14 +102,15 @@ def preview_png(
     shape = min(max(height / width, 1 / _LARGEST_ASPECT), _LARGEST_ASPECT)
     row_inches = _COLUMN_INCHES * shape
 
+    foot_inches = 0.25 + _LINE_INCHES * len(headlines)
     figure = Figure(
-        figsize=(_COLUMN_INCHES * len(panels), row_inches * len(chosen) + 0.75),
+        figsize=(_COLUMN_INCHES * len(panels), row_inches * len(chosen) + 0.5 + foot_inches),
         dpi=_DOTS_PER_INCH,
         facecolor="black",
     )
     FigureCanvasAgg(figure)
     top = 1 - 0.5 / figure.get_figheight()
-    bottom = 0.25 / figure.get_figheight()
+    bottom = foot_inches / figure.get_figheight()
     grid = figure.subplots(
         len(chosen),
         len(panels),
@@ -153,16 +155,11 @@ def preview_png(
                     va="bottom",
                 )
     patient = "SIMULATED patient; " if simulated else ""
-    figure.text(
-        0.5,
-        0.3 * bottom,
-        ("UNLIKE THE TRAINING DATA, see the sidecar. " if unfamiliar else "")
-        + f"{patient}{target} is SYNTHETIC (omnisyn, weights {model}). Research only.",
-        color=_WARNING_COLOUR if unfamiliar else _SYNTHETIC_COLOUR,
-        fontsize=7,
-        ha="center",
-        va="bottom",
-    )
+    own = f"{patient}{target} is SYNTHETIC (omnisyn, weights {model}). Research only."
+    foot = [(own, _SYNTHETIC_COLOUR), *((each, _WARNING_COLOUR) for each in headlines)]
+    for line, (words, colour) in enumerate(foot):
+        height = (0.075 + _LINE_INCHES * line) / figure.get_figheight()
+        figure.text(0.5, height, words, color=colour, fontsize=7, ha="center", va="bottom")
     content = io.BytesIO()
     figure.savefig(content, format="png", dpi=_DOTS_PER_INCH, metadata={"Software": "omnisyn"})
     return content.getvalue()

@@ -125,13 +125,13 @@ def write_synthesis(
         warnings=warnings,
         simulated=patient.simulated,
     )
-    odd = any(found.warning for found in familiarity.values())
+    headlines = [each.headline for each in familiarity.values() if each.headline is not None]
     picture = _picture_path(path) if request.preview else None
     uncertain = uncertainty_path(patient, request, target) if request.uncertainty else None
     with staged(overwrite=request.overwrite) as staging:
         if picture is not None:
             staging.file(picture).write(
-                _preview(target, slices, expected_error, patient, model, note, odd=odd)
+                _preview(target, slices, expected_error, patient, model, note, headlines)
             )
         if expected_error is not None and uncertain is not None:
             stage_volume(
@@ -244,8 +244,7 @@ def _preview(
     patient: LoadedPatient,
     model: ModelIdentity,
     note: Note,
-    *,
-    odd: bool,
+    headlines: Sequence[str],
 ) -> bytes:
     """The picture of one target; sources and truth on the reference's grid."""
     shown: dict[str, Volume] = dict(patient.sources)
@@ -264,7 +263,7 @@ def _preview(
         synthetic,
         truth=scaled.get("truth"),
         expected_error=expected_error,
-        unfamiliar=odd,
+        headlines=headlines,
         slice_spacing=patient.reference.geometry.slice_spacing,
         simulated=patient.simulated,
         model=model.name,

@@ -57,6 +57,9 @@ _BRAIN_TISSUES = (
     "brainstem",
     "oedema_brain",
     "MS_lesion",
+    "glioma_enhancing",
+    "glioma_necrosis",
+    "metastasis_brain",
 )
 _FLUID_TISSUES = ("CSF", "choroid_plexus")
 
@@ -315,14 +318,16 @@ def _filled(body: Tensor) -> Tensor:
 
 
 def _brain(labels: Tensor, spacing_mm: tuple[float, float, float], sinuses: bool) -> Tensor:
-    """What a brain extraction keeps: brain, the fluid within 5 mm, vessels and folds between.
+    """What a brain extraction keeps: brain, fluid in it or within 5 mm, vessels and folds between.
 
-    With ``sinuses`` the veins within 5 mm as well.
+    With ``sinuses`` the veins there as well.
     """
     brain = torch.isin(labels, _values(_BRAIN_TISSUES, labels.device))
     beside = (*_FLUID_TISSUES, *(("blood_venous", "dura") if sinuses else ()))
     fluid = torch.isin(labels, _values(beside, labels.device))
-    kept = brain | (fluid & _dilated(brain, max(1, round(5.0 / spacing_mm[1]))))
+    # Ventricles and cavities may be wider than twice the reach, and are no outside for all that.
+    near = _dilated(brain, max(1, round(5.0 / spacing_mm[1]))) | _filled(brain)
+    kept = brain | (fluid & near)
     reach = max(1, round(2.5 / spacing_mm[1]))
     return ~_dilated(~_dilated(kept, reach), reach)
 

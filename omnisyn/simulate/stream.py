@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -15,6 +15,7 @@ from omnisyn.errors import UsageError
 from omnisyn.simulate.cohort import Cohort
 from omnisyn.simulate.patient import (
     AnatomyModel,
+    ExamPlan,
     ProceduralAnatomy,
     SimulatedPatient,
     child,
@@ -22,6 +23,7 @@ from omnisyn.simulate.patient import (
     draw_field_of_view,
     scan,
 )
+from omnisyn.simulate.rendering import Displacement
 from omnisyn.studies.augment import AugmentationSettings, apply_augmentation, draw_augmentation
 from omnisyn.studies.seeding import generator_at
 from omnisyn.studies.slices import (
@@ -159,6 +161,7 @@ class SimulatedSlices:
                 f"validation-{number:03d}",
                 visits=1,
                 first_place=place % len(self._profiles),
+                registered=False,
             )[0]
             thinned = evenly_thinned(scanned.head_slices, self._validation_slices)
             self._validated.append(stack_slices([scanned.slice(index) for index in thinned]))
@@ -194,8 +197,13 @@ class SimulatedSlices:
         label: str,
         visits: int,
         first_place: int | None = None,
+        *,
+        registered: bool = True,
     ) -> list[_Scanned]:
         """The visits of one head that show enough of it; heads are drawn until one does.
+
+        Where ``registered``, the series of a visit lie alike: training moves its sources itself,
+        and no target. Validation takes them as a hospital would send them.
 
         Raises:
             SourceClosed: in the middle of it, where ``close`` is called.
@@ -214,12 +222,21 @@ class SimulatedSlices:
                     raise SourceClosed("the simulated head was given up")
                 site, profile = self._profiles[place]
                 plan = draw_exam_plan(profile, view, child(generator))
+                plan = _registered(plan) if registered else plan
                 patient = scan(anatomy, view, plan, self._device)
                 found = _ready(patient, f"{site}/{label}-{visit}")
                 if found is not None:
                     scanned.append(found)
             if scanned:
                 return scanned
+
+
+def _registered(plan: ExamPlan) -> ExamPlan:
+    """The same visit with all series where the first lies."""
+    series = {
+        name: replace(each, displacement=Displacement()) for name, each in plan.series.items()
+    }
+    return replace(plan, series=series)
 
 
 def _ready(patient: SimulatedPatient, label: str) -> _Scanned | None:

@@ -13,6 +13,7 @@ from omnisyn.models.clip.model import TextImageModel
 from omnisyn.models.generator import Generator, build_generator
 from omnisyn.models.low_rank import add_low_rank_changes, merged_state
 from omnisyn.studies.appearance import vary_appearance
+from omnisyn.studies.misregistration import misregister
 from omnisyn.studies.slices import SliceBatch, SliceSource
 from omnisyn.training.artefacts import (
     RunCard,
@@ -126,8 +127,13 @@ class Finetuning(TrainingStage):
         used = torch.unique(torch.cat([each.sources.flatten() for each in groups]))
         # Encoded once; index_select and not [...]: its gradient adds in a fixed order.
         with torch.set_grad_enabled(torch.is_grad_enabled() and not chosen.freeze_encoder):
-            seen = vary_appearance(images.index_select(0, used), chosen.source_variation, draws)
-            maps = self.generator.encode(seen)
+            shown = images.index_select(0, used)
+            # A first source gives the grid, here as in synthesis.
+            first = torch.cat([each.sources[:, 0] for each in groups])
+            further = (~torch.isin(used, first)).nonzero().flatten()
+            moved = misregister(shown[further], chosen.misregistration_pixels, draws)
+            shown = shown.index_copy(0, further, moved)
+            maps = self.generator.encode(vary_appearance(shown, chosen.source_variation, draws))
         fused = []
         for each in groups:
             rows = torch.searchsorted(used, each.sources.flatten())

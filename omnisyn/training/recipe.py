@@ -110,6 +110,8 @@ class FinetuneSettings(StageSettings):
     most_sources: int = Field(3, ge=2, le=5)
     source_variation: float = Field(0.0, ge=0, le=1)
     """How strongly the sources' appearance is changed, see `studies/appearance.py`."""
+    misregistration_pixels: float = Field(0.0, ge=0, le=5)
+    """How far sources beside the first are moved, see `studies/misregistration.py`."""
     mse_weight: float = Field(0.0, ge=0)
     l1_weight: float = Field(0.0, ge=0)
     ssim_weight: float = Field(0.0, ge=0)

@@ -1,3 +1,4 @@
+import shutil
 from dataclasses import replace
 
 import numpy as np
@@ -141,6 +142,34 @@ def test_whole_table_of_a_folder_without_site_file(root):
     lines = rows_tsv(found, {"every_nth_slice": "2"}).splitlines()
     assert len(lines) == 1 + len(found)
     assert {len(line.split("\t")) for line in lines} == {len(lines[0].split("\t"))}
+
+
+def test_tumours_have_a_table_of_their_own_and_patients_without_one_do_no_harm(root, tmp_path):
+    shutil.copytree(root / "clinic", tmp_path / "clinic")
+    for patient in ("one", "two"):
+        folder = tmp_path / "clinic" / patient
+        if patient == "one":
+            (folder / "lesions.nii.gz").rename(folder / "tumour.nii.gz")
+        else:
+            (folder / "lesions.nii.gz").unlink()
+            voxels = GEOMETRY.from_slices(np.zeros(SHAPE, np.uint8))
+            write_volume(folder / "tumour.nii.gz", voxels, GEOMETRY, dtype="uint8")
+    heads = read_heads(sites_in(tmp_path)[0].patients(), every=2)
+    found = [
+        row
+        for head in heads
+        for row in measure_head(head, heads, {MODEL: Inverter()}, None, lambda *_: None)
+    ]
+    ours = {(row.patient, row.direction): row.values for row in found if row.method == MODEL}
+    assert ours["one", "T1→FLAIR"]["contrast_tumour"] == pytest.approx(1, abs=0.1)
+    assert ours["one", "T1→FLAIR"]["mae_tumour"] < 0.1
+    assert ours["two", "T1→FLAIR"]["count_tumour"] == 0
+    (line,) = (
+        line
+        for line in "\n".join(site_lines(found, [MODEL])).split("### In tumour")[1].splitlines()
+        if line.startswith(f"| T1→FLAIR | {MODEL} |")
+    )
+    assert "n/a" not in line
 
 
 def test_other_studies_of_the_same_subject_are_no_control(root):

@@ -200,6 +200,7 @@ def test_training_options_reach_the_stage(
     words = ["--recipe", "paper", "--data", "root", "--out", "runs/x", "--init", "a", "--init", "b"]
     words += ["--seed", "5", "--device", "cpu", "--precision", "bfloat16", "--max-steps", "7"]
     words += ["--max-time", "2m", "--resume", "never", "--save-every", "9"]
+    words += ["--label-maps", "maps", "--label-maps", "more"]
     assert main([stage, *words]) == 0
     expected = RunOptions(
         recipe="paper",
@@ -213,6 +214,7 @@ def test_training_options_reach_the_stage(
         max_time=120.0,
         resume="never",
         save_every=9,
+        label_maps=(Path("maps"), Path("more")),
     )
     assert seen == [RunOptions(), expected]
     capsys.readouterr()

@@ -150,3 +150,17 @@ def test_a_score_of_one_is_the_limit(
     assert at_limit.score == 1
     assert at_limit.warning is None
     assert replace(found, limit=found.distance / 1.01).warning is not None
+
+
+def test_a_headline_says_in_a_few_words_what_the_warning_does() -> None:
+    fine = Familiarity("T1", "T1", 0.9, 1.0, None, other_contrast=False)
+    assert fine.headline is None
+    odd = {
+        "T1 IS UNLIKE THE TRAINING DATA (score 2.00): see the sidecar": replace(fine, distance=2.0),
+        "T1 LOOKS LIKE FLAIR (score 0.90): see the sidecar": replace(
+            fine, looks_like="FLAIR", other_contrast=True
+        ),
+        "T1 LOOKS INVERTED (score 0.90): see the sidecar": replace(fine, fault="inverted"),
+    }
+    assert [each.headline for each in odd.values()] == list(odd)
+    assert all(each.warning is not None for each in odd.values())

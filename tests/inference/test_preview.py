@@ -43,10 +43,18 @@ def test_the_expected_error_adds_a_column(slices: np.ndarray) -> None:
     assert with_map.shape[1] == pytest.approx(1.5 * without.shape[1], abs=2)
 
 
-def test_it_says_that_a_source_is_unfamiliar(slices: np.ndarray) -> None:
-    foot = picture(draw(slices, unfamiliar=True))[-20:]
-    # Red, not the yellow of every synthetic image.
-    assert foot[..., 0].max() > 2 * foot[foot[..., 0] > 0.8][:, 1].max()
+def test_it_says_what_is_odd_about_the_sources(slices: np.ndarray) -> None:
+    plain, odd = picture(draw(slices)), picture(draw(slices, headlines=["T1 LOOKS INVERTED"]))
+    assert len(odd) > len(plain)
+    # Red, not the yellow of every synthetic image, which still stands below it.
+    bright = odd[len(plain) - 25 :].reshape(-1, 3)
+    bright = bright[bright[:, 0] > 0.8]
+    red = bright[:, 0] > 2 * bright[:, 1]
+    assert red.any()
+    assert not red.all()
+    other = picture(draw(slices, headlines=["T1 LOOKS LIKE FLAIR (score 0.91)"]))
+    assert other.shape == odd.shape
+    assert not np.array_equal(other, odd)
 
 
 def test_the_patients_right_is_on_the_left_of_the_picture(slices: np.ndarray) -> None:

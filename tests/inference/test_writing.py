@@ -228,8 +228,8 @@ def test_weights_that_were_not_calibrated_cannot_say_how_sure_they_are(
     )
 
 
-def test_an_unfamiliar_source_is_told_in_the_sidecar_or_refused(
-    calibrated: Synthesizer, scan: Scan, tmp_path: Path
+def test_an_unfamiliar_source_is_told_in_sidecar_and_picture_or_refused(
+    calibrated: Synthesizer, scan: Scan, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     calibration = calibrated.calibration
     assert calibration is not None
@@ -241,6 +241,14 @@ def test_an_unfamiliar_source_is_told_in_the_sidecar_or_refused(
     told = json.loads(output.volume.with_name("desc-synth_T2w.json").read_text())
     assert told["Familiarity"]["T1"]["Score"] > 1
     assert told["Familiarity"]["T1"]["Warning"] in told["Warnings"]
+    drawn: list[list[str]] = []
+    monkeypatch.setattr(
+        "omnisyn.inference.writing.preview_png",
+        lambda *about, headlines, **more: drawn.append(headlines) or b"",
+    )
+    run(strict, [source], output=tmp_path / "pictured", preview=True)
+    ((headline,),) = drawn
+    assert f"(score {told['Familiarity']['T1']['Score']:.2f})" in headline
     with pytest.raises(InputError, match="the T1"):
         run(strict, [source], output=tmp_path / "other", reading=ReadOptions(strict=True))
     assert not (tmp_path / "other").exists()

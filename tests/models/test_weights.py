@@ -99,6 +99,28 @@ def test_shipped_sets_are_found_by_name(saved: Path, monkeypatch: pytest.MonkeyP
         load_weights("tyni")
 
 
+def test_what_ships_is_whole_small_and_credits_what_it_was_trained_on() -> None:
+    cards = list_weights()
+    if not cards:
+        pytest.skip("no weights ship with this checkout")
+    for card in cards:
+        assert verify_weights(card.name) == card.sha256
+        assert card.precision == "float16"
+        assert card.size <= 16e6
+        assert card.limits
+        assert "not for diagnosis" in card.intended_use
+        # Each kind of data that is named is thanked.
+        thanks = " ".join(card.credits)
+        for data, owner in (
+            ("SynthSeg", "Billot"),
+            ("Martinos", "Martinos"),
+            ("ms_longitudinal", "Lesjak"),
+        ):
+            assert data not in card.trained_on or owner in thanks, (card.name, data)
+        # Kept for validation.
+        assert "ms_mni" not in card.trained_on
+
+
 def test_shipped_sets_lie_in_the_package_or_beside_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -86,6 +86,18 @@ def test_t1_orders_fat_above_white_above_grey_above_fluid(tissues):
         assert fat > white > grey > fluid, acquisition.sequence
 
 
+def test_low_field_keeps_the_order_of_tissues():
+    tissues = draw_tissues(torch.Generator().manual_seed(0), 0.5)
+    low = [replace(each, field_tesla=0.5) for each in (SPIN_ECHO, FAST, FLAIR)]
+    names = ("fat_subcutaneous", "white_matter", "grey_matter", "CSF")
+    fat, white, grey, fluid = _signal(low[0], tissues, *names)
+    assert fat > white > grey > fluid
+    _, white, grey, fluid = _signal(low[1], tissues, *names)
+    assert fluid > grey > white
+    _, white, grey, fluid = _signal(low[2], tissues, *names)
+    assert abs(fluid) < 0.4 * white
+
+
 def test_t2_orders_fluid_above_grey_above_white_above_muscle(tissues):
     fluid, grey, white, muscle = _signal(
         FAST, tissues, "CSF", "grey_matter", "white_matter", "muscle"
@@ -106,6 +118,31 @@ def test_the_agent_brightens_mucosa_more_than_tumour_more_than_muscle(tissues):
     gain = [later / earlier for later, earlier in zip(after, before, strict=True)]
     assert gain[1] > gain[2] > gain[3] == pytest.approx(1.0, abs=0.02)
     assert gain[0] > gain[2]
+
+
+def test_what_has_no_barrier_enhances_and_the_brain_does_not(tissues):
+    names = (
+        "nasal_turbinate_mucosa",
+        "nasopharyngeal_mucosa",
+        "choroid_plexus",
+        "pituitary_anterior",
+        "dura",
+        "glioma_enhancing",
+        "metastasis_brain",
+        "white_matter",
+        "grey_matter",
+        "CSF",
+        "MS_lesion",
+    )
+    vessels = ("blood_arterial", "blood_venous")
+    enhanced = replace(PREPARED, contrast="T1c", agent="gadobutrol")
+    before, after = (_signal(each, tissues, *names, *vessels) for each in (PREPARED, enhanced))
+    gain = {
+        name: later / earlier
+        for name, later, earlier in zip((*names, *vessels), after, before, strict=True)
+    }
+    assert all(gain[name] > 1.2 for name in (*names[:7], *vessels)), gain
+    assert all(gain[name] < 1.1 for name in names[7:]), gain
 
 
 def test_arteries_are_void_in_spin_echo_and_brightest_in_time_of_flight(tissues):

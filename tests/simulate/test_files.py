@@ -1,4 +1,5 @@
 import json
+from dataclasses import replace
 
 import pytest
 import torch
@@ -6,6 +7,7 @@ import torch
 from omnisyn.errors import InputError
 from omnisyn.simulate.files import sidecar, write_patient
 from omnisyn.simulate.patient import simulate_patient
+from omnisyn.simulate.tissues import tissue_index
 from omnisyn.volumes.read import read_labels, read_mask, read_volume
 
 
@@ -29,6 +31,16 @@ def test_files_read_back_as_the_patient_that_was_written(patient, tmp_path):
     assert (volume.geometry.to_slices(tumour) == patient.tumour.numpy()).all()
     tissues = read_labels(tmp_path / "tissues.nii.gz", volume.geometry)
     assert (volume.geometry.to_slices(tissues) == patient.tissues.numpy()).all()
+
+
+def test_lesions_have_a_mask_where_there_are_some(patient, tmp_path):
+    tissues = patient.tissues.clone()
+    tissues[4, 30:34, 30:34] = tissue_index("MS_lesion")
+    write_patient(tmp_path, replace(patient, tissues=tissues), contrasts=("T1",))
+    geometry = patient.geometry
+    lesions = geometry.to_slices(read_mask(tmp_path / "lesions.nii.gz", geometry))
+    assert lesions.sum() == 16
+    assert lesions[4, 30:34, 30:34].all()
 
 
 def test_every_sidecar_says_simulated(patient, tmp_path):

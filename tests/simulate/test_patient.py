@@ -111,13 +111,12 @@ def test_values_are_finite_and_not_negative(small_profile, ellipsoids):
         assert float(image.min()) >= 0
 
 
-@pytest.mark.parametrize("name", sorted(load_cohort("hospitals").profiles))
+PROFILES = load_cohort("hospitals").profiles | load_cohort("anywhere").profiles
+
+
+@pytest.mark.parametrize("name", sorted(PROFILES))
 def test_every_shipped_profile_gives_images_with_signal_in_the_head(name, ellipsoids):
-    profile = (
-        load_cohort("hospitals")
-        .profiles[name]
-        .model_copy(update={"matrix": 48, "slices": (10, 10)})
-    )
+    profile = PROFILES[name].model_copy(update={"matrix": 48, "slices": (10, 10)})
     patient = _simulate(profile, ellipsoids)
     assert tuple(patient.images) == profile.contrasts
     for image in patient.images.values():
@@ -143,3 +142,32 @@ def test_a_profile_may_keep_the_sinuses_of_its_brain_only_patients(small_profile
     assert module.draw_exam_plan(profile, view, torch.Generator().manual_seed(1)).sinuses_kept
     plain = profile.model_copy(update={"sinuses_kept": 0.0})
     assert not module.draw_exam_plan(plain, view, torch.Generator().manual_seed(1)).sinuses_kept
+
+
+@pytest.mark.parametrize(
+    ("tissue", "stays"),
+    [
+        ("CSF", True),
+        ("glioma_enhancing", True),
+        ("glioma_necrosis", True),
+        ("metastasis_brain", True),
+        ("MS_lesion", True),
+        ("cortical_bone", False),
+    ],
+)
+def test_brain_extraction_keeps_wide_ventricles_and_tumours_whole(tissue, stays):
+    labels = torch.zeros(1, 60, 60, dtype=torch.uint8)
+    labels[0, 5:55, 5:55] = tissue_index("white_matter")
+    labels[0, 15:45, 15:45] = tissue_index(tissue)
+    kept = module._brain(labels, (3.0, 1.0, 1.0), False)
+    inside = labels == tissue_index(tissue)
+    assert bool(kept[inside].all()) is stays
+
+
+def test_brain_extraction_leaves_fluid_away_from_the_brain_outside():
+    labels = torch.zeros(1, 60, 60, dtype=torch.uint8)
+    labels[0, 5:55, 5:55] = tissue_index("CSF")
+    labels[0, 5:55, 5:30] = tissue_index("white_matter")
+    kept = module._brain(labels, (3.0, 1.0, 1.0), False)
+    assert bool(kept[0, 30, 5:35].all())
+    assert not kept[0, 30, 38:].any()

@@ -5,6 +5,7 @@ import torch
 
 from omnisyn.errors import InputError
 from omnisyn.settings import parse
+from omnisyn.simulate.acquisition import Flow, signal_table
 from omnisyn.simulate.cohort import load_cohort
 from omnisyn.simulate.protocols import (
     Effects,
@@ -13,8 +14,10 @@ from omnisyn.simulate.protocols import (
     draw_acquisition,
     draw_scanner,
 )
+from omnisyn.simulate.tissues import draw_tissues, tissue_index
 
 HOSPITALS = [f"hospital{number:02d}" for number in range(1, 14)]
+ANYWHERE = load_cohort("anywhere").profiles["anywhere-brain"].scanners
 EXTERNALS = [f"external{number}" for number in range(1, 14)]
 
 # Frozen, each as lower and upper limit: signal-to-noise, receive variation, neck falloff, receive
@@ -111,6 +114,50 @@ def test_fluid_and_fat_are_nulled_where_inversion_is_meant_to(profiles):
             if high:
                 expected = (195, 235) if scanner.field_tesla == 3 else (100, 180)
                 assert expected[0] <= low < high <= expected[1], name
+
+
+def test_training_anywhere_sees_every_kind_of_sequence():
+    """What label maps are scanned with; PD and time of flight are left to the hospitals."""
+    for profile in load_cohort("anywhere").profiles.values():
+        assert profile.contrasts == ("T1", "T1c", "T2", "FLAIR")
+        kinds = {
+            name: {scanner.protocols[name].sequence for scanner in profile.scanners}
+            for name in profile.contrasts
+        }
+        gradient_echoes = {"spoiled_gradient_echo", "mprage"}
+        spin_echoes = {"spin_echo", "fast_spin_echo", "inversion_recovery"}
+        assert kinds["T1"] == kinds["T1c"] == gradient_echoes | spin_echoes
+        trains = {scanner.protocols["FLAIR"].echo_train[1] > 60 for scanner in profile.scanners}
+        assert trains == {False, True}
+        flips = [
+            scanner.protocols["T1"].flip_degrees[0]
+            for scanner in profile.scanners
+            if scanner.protocols["T1"].sequence == "spoiled_gradient_echo"
+        ]
+        # In 3D and, with large angles, in 2D.
+        assert min(flips) < 30 < max(flips)
+        echoes = [scanner.protocols["T2"].echo_time_ms for scanner in profile.scanners]
+        assert min(low for low, _ in echoes) < 80
+        assert max(high for _, high in echoes) > 120
+        fields = {scanner.field_tesla for scanner in profile.scanners}
+        assert {1.0, 1.5, 3.0} <= fields
+    assert 0.3 < load_cohort("anywhere").profiles["anywhere-brain"].brain_extracted < 0.8
+
+
+@pytest.mark.parametrize("scanner", ANYWHERE, ids=lambda scanner: scanner.model)
+def test_fluid_is_mostly_dark_in_flair_and_bright_in_t2_on_every_scanner_anywhere(scanner):
+    generator = torch.Generator().manual_seed(1)
+    fluid, white = tissue_index("CSF"), tissue_index("white_matter")
+    ratios = {"T2": [], "FLAIR": []}
+    for _ in range(16):
+        tissues = draw_tissues(generator, scanner.field_tesla)
+        for name, found in ratios.items():
+            acquisition = draw_acquisition(name, scanner, 3.0, generator)
+            table = signal_table(acquisition, tissues, Flow(0.3, 0.05), torch.tensor([0.5]))
+            signal = (table.water + table.fat)[0].abs()
+            found.append(float(signal[fluid] / signal[white]))
+    assert sorted(ratios["FLAIR"])[8] < 0.45
+    assert min(ratios["T2"]) > 1.5
 
 
 def test_a_repeated_t1_keeps_its_times(profiles):

@@ -7,6 +7,8 @@ import torch
 
 from omnisyn.errors import UsageError
 from omnisyn.simulate.cohort import load_cohort
+from omnisyn.simulate.patient import scan
+from omnisyn.simulate.rendering import Displacement
 from omnisyn.simulate.stream import SimulatedSlices
 from omnisyn.studies.slices import SliceSource, SourceClosed
 
@@ -76,6 +78,26 @@ def test_validation_patients_are_the_same_for_every_seed_and_never_trained_on(so
         "sim-hospital01",
         "sim-hospital02",
     }
+
+
+def test_series_lie_alike_in_training_and_as_a_hospital_sends_them_in_validation(
+    source, monkeypatch
+):
+    displaced = []
+
+    def listening(anatomy, view, plan, device):
+        displaced.append({name: each.displacement for name, each in plan.series.items()})
+        return scan(anatomy, view, plan, device)
+
+    monkeypatch.setattr("omnisyn.simulate.stream.scan", listening)
+    made = source(visits=1, validation_patients=1)
+    made.batch(0)
+    assert all(found == Displacement() for plan in displaced for found in plan.values())
+    displaced.clear()
+    made.validation()
+    for plan in displaced:
+        assert plan["T1"] == Displacement()
+        assert all(found != Displacement() for name, found in plan.items() if name != "T1")
 
 
 class SlowAnatomy:

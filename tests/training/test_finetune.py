@@ -178,6 +178,40 @@ def test_sources_may_vary_in_appearance_but_targets_do_not(
     assert not all(among_the_known(seen[0]))
 
 
+def test_sources_beside_the_first_are_moved_and_nothing_else_is(
+    generator: Generator, batch: SliceBatch, stand_in: ModuleType, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[torch.Tensor] = []
+    asked: list[torch.Tensor] = []
+    encode = generator.encode
+    monkeypatch.setattr(generator, "encode", lambda images: seen.append(images) or encode(images))
+    trained = stage(
+        generator,
+        stand_in,
+        directions=1,
+        several_sources=1.0,
+        most_sources=2,
+        source_variation=0.0,
+        misregistration_pixels=2.0,
+    )
+    losses = trained._losses
+    monkeypatch.setattr(
+        trained,
+        "_losses",
+        lambda made, truth, *rest: asked.append(truth) or losses(made, truth, *rest),
+    )
+    trained(batch, 0, draws())
+    known = batch.images.flatten(0, 1)[:, None]
+
+    def among_the_known(images: torch.Tensor) -> list[bool]:
+        return [bool((known == image).flatten(1).all(dim=1).any()) for image in images]
+
+    assert all(among_the_known(asked[0]))
+    # Two sources a slice: the first as it is, the second moved.
+    assert len(seen[0]) == 2 * len(batch)
+    assert sum(among_the_known(seen[0])) == len(batch)
+
+
 def test_text_loss_reaches_the_generator_through_the_frozen_image_tower(
     runs: Path, generator: Generator, batch: SliceBatch, stand_in: ModuleType
 ) -> None:

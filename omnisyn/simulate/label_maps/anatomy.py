@@ -14,7 +14,15 @@ from omnisyn.simulate.anatomy import Grid, LabelledHead
 from omnisyn.simulate.fields import draw_lattice, interpolate_lattice, lattice_shape
 from omnisyn.simulate.label_maps.disease import paint_disease
 from omnisyn.simulate.label_maps.key import LabelKey, keyed_files
-from omnisyn.simulate.label_maps.maps import BONE, DURA, SOFT, UNNAMED, LabelMap, read_label_map
+from omnisyn.simulate.label_maps.maps import (
+    BONE,
+    DURA,
+    SOFT,
+    UNNAMED,
+    VENTRICLE,
+    LabelMap,
+    read_label_map,
+)
 from omnisyn.simulate.label_maps.warp import draw_warp, sample_nearest
 from omnisyn.simulate.protocols import draw
 from omnisyn.simulate.tissues import tissue_index
@@ -64,6 +72,7 @@ class LabelMapAnatomy:
         generator = torch.Generator().manual_seed(parameters.seed)
         classes = found.classes.copy()
         tumour = paint_disease(found, classes, np.random.default_rng(parameters.seed))
+        classes[found.ventricles & (classes == tissue_index("CSF"))] = VENTRICLE
         maps = np.stack([classes, found.depth, tumour], dtype=np.float32, casting="unsafe")
         sampled = sample_nearest(
             torch.from_numpy(maps).to(device),
@@ -96,6 +105,8 @@ def settle_tissues(
     them and pads of it. Bone is cortex over marrow. Thicknesses are estimates.
     """
     table = torch.arange(256, dtype=torch.uint8)
+    fluid = tissue_index("CSF")
+    table[VENTRICLE] = fluid
     table[DURA] = tissue_index("dura" if draw((0.0, 1.0), generator) < 0.6 else "cortical_bone")
     for number, choices in enumerate(found.unnamed):
         chosen = choices[int(draw((0.0, 1.0), generator) * len(choices)) % len(choices)]
@@ -122,7 +133,7 @@ def settle_tissues(
     veins, thick = draw((0.0, 1.0), generator) < 0.8, draw((0.03, 0.2), generator)
     if veins:
         strands = (bundles.abs() < thick) & (crossings.abs() < thick)
-        labels.masked_fill_(strands & (labels == tissue_index("CSF")), tissue_index("blood_venous"))
+        labels.masked_fill_(strands & (classes == fluid), tissue_index("blood_venous"))
     # Of the voxels' middles, from the surface.
     depth = depth.float() - 0.5
     deep = depth - 2.0 * pads

@@ -11,7 +11,15 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from omnisyn.simulate.label_maps.maps import BONE, SOFT, UNNAMED, Box, LabelMap, box_around
+from omnisyn.simulate.label_maps.maps import (
+    BONE,
+    SOFT,
+    UNNAMED,
+    VENTRICLE,
+    Box,
+    LabelMap,
+    box_around,
+)
 from omnisyn.simulate.tissues import AIR, tissue_index
 
 Classes = NDArray[np.uint8]
@@ -60,7 +68,7 @@ def enlarge_ventricles(found: LabelMap, classes: Classes, voxels: int) -> None:
         return
     box = box_around(found.ventricles, voxels + 1)
     grown = ndimage.binary_dilation(found.ventricles[box], iterations=voxels)
-    classes[box][grown & _is(classes[box], (*_GLIOMA,))] = tissue_index("CSF")
+    classes[box][grown & _is(classes[box], (*_GLIOMA,))] = VENTRICLE
 
 
 def hang_choroid_plexus(found: LabelMap, classes: Classes, random: np.random.Generator) -> None:
@@ -110,7 +118,7 @@ def grow_brain_tumour(
     if len(places) == 0:
         return mask
     seed = places[random.integers(len(places))]
-    radius = random.uniform(4.0, 22.0) / min(found.spacing_mm)
+    radius = random.uniform(3.0, 18.0) / min(found.spacing_mm)
     box = _around(classes.shape, seed, int(radius * 2.2) + 3)
     local = classes[box]
     start = tuple(int(s - b.start) for s, b in zip(seed, box, strict=True))
@@ -141,19 +149,21 @@ def grow_nasopharyngeal_tumour(
     """A tumour from the wall of the nasopharynx, fast along soft tissue and slow into bone."""
     mask = np.zeros(classes.shape, dtype=bool)
     spacing = np.array(found.spacing_mm)
-    # The nasopharynx lies 30 to 60 mm below the commissure and -5 to 30 mm behind it.
-    low = np.array(found.origin) + np.array([-60.0, -5.0, -18.0]) / spacing
-    high = np.array(found.origin) + np.array([-30.0, 30.0, 18.0]) / spacing
+    # The nasopharynx lies 30 to 60 mm below the commissure and 0 to 35 mm in front of it.
+    low = np.array(found.origin) + np.array([-60.0, -35.0, -18.0]) / spacing
+    high = np.array(found.origin) + np.array([-30.0, 0.0, 18.0]) / spacing
     limits = [slice(max(0, int(a)), max(0, int(b))) for a, b in zip(low, high, strict=True)]
     region = classes[limits[0], limits[1], limits[2]]
     if region.size == 0:
         return mask
-    wall = ndimage.binary_dilation(region == tissue_index(AIR), iterations=2) & (region == SOFT)
+    # Air that counts as deep in the head is a cavity.
+    cavity = (region == tissue_index(AIR)) & (found.depth[limits[0], limits[1], limits[2]] > 0)
+    wall = ndimage.binary_dilation(cavity, iterations=2) & (region == SOFT)
     places = np.argwhere(wall)
     if len(places) == 0:
         return mask
     seed = places[random.integers(len(places))] + [limit.start for limit in limits]
-    radius = random.uniform(8.0, 26.0) / min(found.spacing_mm)
+    radius = random.uniform(6.0, 20.0) / min(found.spacing_mm)
     box = _around(classes.shape, seed, int(radius * 1.5) + 3)
     local = classes[box]
     costs = _costs(local, {}, random)
@@ -174,6 +184,8 @@ def grow_nasopharyngeal_tumour(
 def arrival(costs: NDArray[np.float32], start: tuple[int, ...], most: float) -> NDArray[np.float32]:
     """When growth from ``start`` reaches each voxel, infinity after ``most``.
 
+    A step aslant takes one and a half of the time: growth in tissue of one kind is nearly round.
+
     Args:
         costs: time to cross a voxel; infinity bars the way.
     """
@@ -181,8 +193,9 @@ def arrival(costs: NDArray[np.float32], start: tuple[int, ...], most: float) -> 
     time[start] = 0.0
     cross = ndimage.generate_binary_structure(3, 1)
     for _ in range(int(most) + 1):
-        nearest = ndimage.grey_erosion(time, footprint=cross, mode="constant", cval=np.inf)
-        time = np.minimum(time, nearest + costs)
+        straight = ndimage.grey_erosion(time, footprint=cross, mode="constant", cval=np.inf)
+        aslant = ndimage.minimum_filter(time, 3, mode="constant", cval=np.inf)
+        time = np.minimum(time, np.minimum(straight + costs, aslant + 1.5 * costs))
     time[time > most] = np.inf
     return time
 

@@ -55,6 +55,7 @@ class LabelKey(Settings):
             do not say it truly.
         tissues: tissue → its labels. Air is ``air``.
         ventricles: labels (of CSF) that disease enlarges and in which choroid plexus hangs.
+        chiasm: labels of the optic chiasm; below it the fluid of the sella becomes pituitary.
         soft: labels that lump the soft tissue outside the skull: told apart by their depth under
             the skin and by chance.
         bone: labels that lump cortex and marrow of bone: told apart by their depth.
@@ -67,6 +68,7 @@ class LabelKey(Settings):
     orientation: Orientation | None = None
     tissues: dict[TissueName, Labels]
     ventricles: Labels = ()
+    chiasm: Labels = ()
     soft: Labels = ()
     bone: Labels = ()
     unnamed: tuple[Unnamed, ...] = ()
@@ -82,6 +84,8 @@ class LabelKey(Settings):
         stray = set(self.ventricles) - set(self.tissues.get("CSF", ()))
         if stray:
             raise ValueError(f"the ventricle {min(stray)} is not among the labels of CSF")
+        if nameless := set(self.chiasm) - set(listed):
+            raise ValueError(f"the chiasm {min(nameless)} is not among the labels of a tissue")
         return self
 
 

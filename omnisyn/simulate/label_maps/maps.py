@@ -20,7 +20,7 @@ from omnisyn.volumes.nifti import load_nifti
 Box = tuple[slice, slice, slice]
 
 # Classes below are indices of TISSUES; these stand for what is only settled in each head.
-SOFT, BONE, DURA, UNNAMED = 200, 201, 202, 210
+SOFT, BONE, DURA, VENTRICLE, UNNAMED = 200, 201, 202, 203, 210
 
 BRAIN = (
     "white_matter",
@@ -37,6 +37,9 @@ BRAIN = (
 # Height of the brain's top, and distance of its middle to the back, from the anterior commissure
 # where the head's origin lies. Estimates after the procedural head.
 _TOP_MM, _BACK_MM = 74.0, 14.0
+# Up, back and to the left: where the pituitary's middle lies from the chiasm's (seen in the public
+# maps), and its half axes as in the procedural head. The last holds both.
+_BELOW_CHIASM_MM, _PITUITARY_MM, _SELLA_MM = (-9.0, -2.0, 0.0), (3.8, 5.0, 6.5), 13.0
 
 
 @dataclass(frozen=True)
@@ -98,6 +101,7 @@ def read_label_map(path: Path, key: LabelKey) -> LabelMap:
     codes = np.zeros(LABELS, dtype=np.uint8)
     codes[list(table)] = list(table.values())
     classes = codes[labels]
+    _set_pituitary(classes, np.isin(labels, key.chiasm), geometry.slice_spacing)
     wanted = np.zeros(LABELS, dtype=bool)
     wanted[list(key.ventricles)] = True
     found = LabelMap(
@@ -144,6 +148,24 @@ def _classes(key: LabelKey) -> tuple[dict[int, int], tuple[tuple[str, ...], ...]
             table[label] = UNNAMED + len(choices)
             choices.append(group.tissues)
     return table, tuple(choices)
+
+
+def _set_pituitary(
+    classes: NDArray[np.uint8], chiasm: NDArray[np.bool_], spacing_mm: tuple[float, float, float]
+) -> None:
+    """Below the chiasm, what maps call fluid or do not name is pituitary; bone stays."""
+    if not chiasm.any():
+        return
+    place = np.argwhere(chiasm).mean(axis=0) + np.array(_BELOW_CHIASM_MM) / spacing_mm
+    box = box_around(chiasm, round(_SELLA_MM / min(spacing_mm)))
+    distance = sum(
+        ((tick - centre) * step / half) ** 2
+        for tick, centre, step, half in zip(
+            np.ogrid[box], place, spacing_mm, _PITUITARY_MM, strict=True
+        )
+    )
+    empty = (classes[box] == tissue_index("CSF")) | (classes[box] >= UNNAMED)
+    classes[box][empty & (distance < 1.0)] = tissue_index("pituitary_anterior")
 
 
 def box_around(mask: NDArray[np.bool_], margin: int) -> Box:

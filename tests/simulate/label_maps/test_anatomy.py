@@ -4,7 +4,7 @@ import torch
 from omnisyn.simulate.anatomy import Grid
 from omnisyn.simulate.label_maps import open_label_maps
 from omnisyn.simulate.label_maps.anatomy import settle_tissues
-from omnisyn.simulate.label_maps.maps import BONE, DURA, SOFT, UNNAMED
+from omnisyn.simulate.label_maps.maps import BONE, DURA, SOFT, UNNAMED, VENTRICLE
 from omnisyn.simulate.stream import SimulatedSlices
 from omnisyn.simulate.tissues import TISSUES, tissue_index
 
@@ -62,7 +62,7 @@ def test_unnamed_labels_differ_between_heads_and_agree_within_one(boxes):
     assert set(drawn) == {"muscle", "cartilage"}
 
 
-@pytest.mark.parametrize("lumped", [SOFT, BONE, DURA])
+@pytest.mark.parametrize("lumped", [SOFT, BONE, DURA, VENTRICLE])
 def test_nothing_stays_lumped(boxes, lumped):
     classes = torch.full((2, 4, 6), lumped, dtype=torch.uint8)
     labels = settle_tissues(
@@ -70,6 +70,31 @@ def test_nothing_stays_lumped(boxes, lumped):
     )
     assert int(labels.max()) < len(TISSUES)
     assert tissue_index("air") not in labels
+
+
+def test_veins_run_through_the_sulci_and_not_through_the_ventricles(boxes):
+    shape = (12, 40, 40)
+    fluid, vein = tissue_index("CSF"), tissue_index("blood_venous")
+    classes = torch.full(shape, fluid, dtype=torch.uint8)
+    classes[:, :, 20:] = VENTRICLE
+    veins = 0
+    for seed in range(4):
+        labels = settle_tissues(
+            classes, torch.ones_like(classes), boxes, grid_of(shape), generator(seed)
+        )
+        veins += int((labels[:, :, :20] == vein).sum())
+        assert (labels[:, :, 20:] == fluid).all()
+    assert veins > 20
+
+
+def test_ventricles_are_fluid_in_a_whole_head(heads, monkeypatch):
+    # Without disease: what the boxes have in their middle.
+    monkeypatch.setattr(
+        "omnisyn.simulate.label_maps.anatomy.paint_disease",
+        lambda found, classes, random: classes > 255,
+    )
+    head = build(heads, 1)
+    assert int(head.labels[15:18, 17:25, 17:23].eq(tissue_index("CSF")).sum()) > 100
 
 
 def test_heads_of_label_maps_feed_training_and_say_so(heads, small_cohort):

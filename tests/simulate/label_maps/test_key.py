@@ -1,3 +1,7 @@
+from pathlib import Path
+
+import nibabel
+import numpy as np
 import pytest
 
 from omnisyn.errors import InputError
@@ -5,6 +9,7 @@ from omnisyn.settings import parse
 from omnisyn.simulate.label_maps.key import KEY_FILE, LabelKey, keyed_files, shipped_keys
 from tests.simulate.label_maps.conftest import KEY
 
+SHARED = Path(__file__).parents[4] / "shared/data/anatomy"
 LEAST = {"name": "x", "credit": "x", "files": ["*"], "tissues": {"air": [0], "CSF": [24]}}
 
 
@@ -39,6 +44,7 @@ def test_a_missing_folder_is_an_input_error(tmp_path):
     [
         ({"soft": [24]}, "label 24 has two meanings"),
         ({"ventricles": [4]}, "ventricle 4"),
+        ({"chiasm": [85]}, "chiasm 85"),
         ({"orientation": "RRS"}, "one letter each"),
         ({"orientation": "XYZ"}, "one letter each"),
         ({"tissues": {"cheese": [1]}}, "no tissue 'cheese'"),
@@ -48,6 +54,27 @@ def test_what_contradicts_itself_is_refused(change, told):
     with pytest.raises(InputError) as caught:
         parse(LabelKey, LEAST | change)
     assert told in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "synthseg/training_seg_01.nii.gz",
+        "synthseg/training_seg_13.nii.gz",
+        "martinos/DCA.nii.gz",
+        "martinos/Angel001.nii.gz",
+    ],
+)
+def test_the_shipped_keys_know_every_label_of_the_public_maps(name):
+    path = SHARED / name
+    if not path.is_file():
+        pytest.skip("the shared label maps are not here")
+    key = dict(keyed_files(path.parent))[path]
+    named = {label for labels in key.tissues.values() for label in labels}
+    unnamed = {label for group in key.unnamed for label in group.labels}
+    found = set(np.unique(np.asarray(nibabel.load(path).dataobj)).tolist())
+    assert found <= named | unnamed | {*key.soft, *key.bone}
+    assert all(len(group.tissues) > 1 for group in key.unnamed)
 
 
 def test_every_shipped_key_names_whom_to_thank():

@@ -49,6 +49,30 @@ def test_bone_that_touches_the_inside_is_dura(boxes):
     assert line[first - 2] == BONE
 
 
+def test_the_sella_below_the_chiasm_holds_a_pituitary(tmp_path, key):
+    labels = box_head()
+    # A sella of fluid in a block of bone, and above it the chiasm.
+    labels[26:38, 30:42, 18:34] = 515
+    labels[28:36, 32:40, 20:34] = 24
+    labels[31:33, 35:37, 28] = 2
+    path = write_labels(tmp_path / "box7.nii.gz", labels, np.diag([3.0, 3.0, 3.0, 1.0]))
+    without = read_label_map(path, key)
+    # The white matter of the box head has its own label.
+    labels[labels == 2] = 41
+    labels[31:33, 35:37, 28] = 2
+    path = write_labels(tmp_path / "box8.nii.gz", labels, np.diag([3.0, 3.0, 3.0, 1.0]))
+    tissues = key.tissues | {"brainstem": (41,)}
+    found = read_label_map(path, key.model_copy(update={"chiasm": (2,), "tissues": tissues}))
+    pituitary = found.classes == tissue_index("pituitary_anterior")
+    # An ellipsoid of 3.8, 5 and 6.5 mm.
+    assert 0.7 < pituitary.sum() * 27 / 517 < 1.4
+    assert not (without.classes == tissue_index("pituitary_anterior")).any()
+    assert (without.classes[pituitary] == tissue_index("CSF")).all()
+    chiasm = np.argwhere(found.classes == tissue_index("white_matter")).mean(axis=0)
+    offset = (np.argwhere(pituitary).mean(axis=0) - chiasm) * 3
+    assert offset == pytest.approx((-9, -2, 0), abs=1.6)
+
+
 def test_the_origin_lies_inside_the_brain(boxes):
     place = tuple(round(value) for value in boxes.origin)
     assert boxes.brain[place] or boxes.ventricles[place]

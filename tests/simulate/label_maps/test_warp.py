@@ -51,6 +51,28 @@ def test_a_drawn_warp_moves_by_centimetres_and_not_by_more():
     assert sum(float(lattice.abs().max()) for lattice in warp.bending) < 40
 
 
+def unevenness(warp: Warp) -> float:
+    """By how many voxels the left half of a head grows more than the right, where most."""
+    columns = torch.arange(80, dtype=torch.float32).expand(1, 60, 80, 80).contiguous()
+    found = sample_nearest(columns, (2.0, 2.0, 2.0), (30.0, 40.0, 40.0), GRID, warp, 1)[0].float()
+    # Means over many samples: each is off by up to half a voxel.
+    blocks = found.unflatten(0, (3, 10)).unflatten(2, (2, 20)).mean(dim=(1, 3))
+    first, middle, last = blocks[..., :4], blocks[..., 18:22], blocks[..., 36:]
+    left, right = (
+        (upper.mean(dim=-1) - lower.mean(dim=-1)).abs()
+        for upper, lower in ((middle, first), (last, middle))
+    )
+    return float((left - right).abs().max())
+
+
+def test_bending_grows_the_two_sides_differently():
+    drawn = [draw_warp(GRID, torch.Generator().manual_seed(seed)) for seed in range(4)]
+    straight = [unevenness(dataclasses.replace(warp, bending=())) for warp in drawn]
+    bent = [unevenness(dataclasses.replace(warp, matrix=torch.eye(3))) for warp in drawn]
+    assert max(straight) < 0.2
+    assert max(bent) > 0.5
+
+
 def test_the_same_seed_draws_the_same_warp():
     first, second = (draw_warp(GRID, torch.Generator().manual_seed(4)) for _ in range(2))
     assert torch.equal(first.matrix, second.matrix)
