@@ -258,9 +258,8 @@ def scan(
     for name, acquisition in plan.acquisitions.items():
         series = plan.series[name]
         table = signal_table(acquisition, plan.tissues, plan.exam.flow, depths)
-        profile = slice_profile(
-            sublayers, spacing[0], view.thickness_mm, series.displacement.slices_mm
-        )
+        thickness = series.thickness_share * view.thickness_mm
+        profile = slice_profile(sublayers, spacing[0], thickness, series.displacement.slices_mm)
         mixture = mix(labels, table, sublayers, profile, pixels)
         image = acquire(mixture, acquisition, series, maps, spacing)
         images[name] = image if kept is None else image * kept

@@ -26,6 +26,8 @@ def _ordered(limits: tuple[float, float]) -> tuple[float, float]:
 Range = Annotated[tuple[float, float], AfterValidator(_ordered)]
 Count = Annotated[tuple[int, int], AfterValidator(_ordered)]
 Share = Annotated[float, Field(ge=0.0, le=1.0)]
+PositiveShare = Annotated[float, Field(gt=0.0, le=1.0)]
+PositiveShares = Annotated[tuple[PositiveShare, PositiveShare], AfterValidator(_ordered)]
 Vendor = Literal["GE", "Siemens", "Philips", "United Imaging", "Canon"]
 
 
@@ -130,6 +132,8 @@ class Effects(Settings):
         venous_flow: mean through-plane velocity in veins, mm/ms; fast blood leaves a spin echo.
         blood_agent: agent in the blood, as a multiple of what is left 5 min after injection: more
             where it is scanned sooner.
+        thickness_share: of the field of view's slice thickness, how much a series' own slices are:
+            below 1 where scans of thinner slices come resampled onto the grid of thicker ones.
     """
 
     snr: Range
@@ -150,6 +154,7 @@ class Effects(Settings):
     grain: Range = (0.0, 0.0)
     venous_flow: Range = (0.02, 0.12)
     blood_agent: Range = (1.0, 1.0)
+    thickness_share: PositiveShares = (1.0, 1.0)
 
 
 class SiteProfile(Settings):

@@ -62,7 +62,10 @@ class Motion:
 
 @dataclass(frozen=True)
 class Series:
-    """What belongs to one series: lengths in mm, bandwidth in Hz per pixel, seed of the noise."""
+    """What belongs to one series: lengths in mm, bandwidth in Hz per pixel, seed of the noise.
+
+    ``thickness_share`` is the thickness of its slices in that of the field of view.
+    """
 
     displacement: Displacement
     readout: Sampling
@@ -74,6 +77,7 @@ class Series:
     motion: Motion | None
     gain: float
     noise_seed: int
+    thickness_share: float = 1.0
 
 
 @dataclass(frozen=True)
@@ -142,7 +146,7 @@ def draw_series(
     motion = None
     if draw((0.0, 1.0), generator) < effects.motion_probability:
         motion = _draw_motion(draw(effects.motion_mm, generator), matrix, generator)
-    return Series(
+    series = Series(
         displacement=displacement,
         readout=Sampling(draw(effects.acquired_readout, generator), taper),
         phase=Sampling(draw(effects.acquired_phase, generator), taper),
@@ -154,6 +158,8 @@ def draw_series(
         gain=math.exp(draw((math.log(150.0), math.log(1500.0)), generator)),
         noise_seed=int(torch.randint(0, 2**62, (), generator=generator)),
     )
+    # Drawn last: a profile that asks for one gets no other numbers besides.
+    return replace(series, thickness_share=draw(effects.thickness_share, generator))
 
 
 def _draw_motion(amplitude_mm: float, lines: int, generator: torch.Generator) -> Motion:
