@@ -10,6 +10,7 @@ import torch.nn.functional as functional
 from torch import Tensor
 
 from omnisyn.simulate.acquisition import SignalTable
+from omnisyn.studies.pixels import move_in_plane
 
 
 @dataclass(frozen=True)
@@ -100,22 +101,12 @@ def displace(images: Tensor, displacement: Displacement, spacing_mm: tuple[float
     if displacement.rows_mm == displacement.columns_mm == displacement.degrees == 0:
         return images
     _, rows, columns = images.shape
-    height, width = rows * spacing_mm[0], columns * spacing_mm[1]
-    cosine = math.cos(math.radians(displacement.degrees))
-    sine = math.sin(math.radians(displacement.degrees))
-    # affine_grid works in units of half the field of view, (x, y) order, output to input.
-    matrix = torch.tensor(
-        [
-            [cosine, sine * height / width, -2 * displacement.columns_mm / width],
-            [-sine * width / height, cosine, -2 * displacement.rows_mm / height],
-        ],
-        dtype=images.dtype,
-        device=images.device,
+    down, across, degrees = torch.tensor(
+        [[displacement.rows_mm], [displacement.columns_mm], [displacement.degrees]],
+        dtype=torch.float64,
     )
-    grid = functional.affine_grid(matrix[None], [1, 1, rows, columns], align_corners=False)
-    return functional.grid_sample(
-        images[None], grid, mode="bicubic", padding_mode="border", align_corners=False
-    )[0]
+    size = rows * spacing_mm[0], columns * spacing_mm[1]
+    return move_in_plane(images[None], down, across, torch.deg2rad(degrees), size)[0]
 
 
 def shift_pixels(images: Tensor, pixels: float, axis: int) -> Tensor:

@@ -146,7 +146,7 @@ def draw_series(
     motion = None
     if draw((0.0, 1.0), generator) < effects.motion_probability:
         motion = _draw_motion(draw(effects.motion_mm, generator), matrix, generator)
-    series = Series(
+    return Series(
         displacement=displacement,
         readout=Sampling(draw(effects.acquired_readout, generator), taper),
         phase=Sampling(draw(effects.acquired_phase, generator), taper),
@@ -157,9 +157,9 @@ def draw_series(
         motion=motion,
         gain=math.exp(draw((math.log(150.0), math.log(1500.0)), generator)),
         noise_seed=int(torch.randint(0, 2**62, (), generator=generator)),
+        # Drawn last: a profile that asks for one gets no other numbers besides.
+        thickness_share=draw(effects.thickness_share, generator),
     )
-    # Drawn last: a profile that asks for one gets no other numbers besides.
-    return replace(series, thickness_share=draw(effects.thickness_share, generator))
 
 
 def _draw_motion(amplitude_mm: float, lines: int, generator: torch.Generator) -> Motion:

@@ -6,11 +6,10 @@ that is asked for a target which lies elsewhere learns to blur.
 
 from __future__ import annotations
 
-import math
-
 import torch
 from torch import Tensor
-from torch.nn import functional
+
+from omnisyn.studies.pixels import move_in_plane
 
 _DEGREES_A_PIXEL = 0.7
 
@@ -30,18 +29,5 @@ def misregister(images: Tensor, most_pixels: float, generator: torch.Generator) 
         return images
     rows, columns = images.shape[2:]
     down, across, turn = most_pixels * (2 * torch.rand(3, len(images), generator=generator) - 1)
-    angle = turn * math.radians(_DEGREES_A_PIXEL)
-    cosine, sine = torch.cos(angle), torch.sin(angle)
-    # affine_grid works in halves of the frame, (x, y), from the result to the images.
-    matrix = torch.stack(
-        [
-            torch.stack([cosine, sine * rows / columns, -2 * across / columns], dim=1),
-            torch.stack([-sine * columns / rows, cosine, -2 * down / rows], dim=1),
-        ],
-        dim=1,
-    ).to(images.device)
-    grid = functional.affine_grid(matrix, list(images.shape), align_corners=False)
-    moved = functional.grid_sample(
-        images, grid, mode="bicubic", padding_mode="border", align_corners=False
-    )
-    return moved.clamp_(0, 1)
+    turn = torch.deg2rad(_DEGREES_A_PIXEL * turn)
+    return move_in_plane(images, down, across, turn, (rows, columns)).clamp_(0, 1)

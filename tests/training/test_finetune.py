@@ -2,6 +2,7 @@ import hashlib
 import json
 import re
 import shutil
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
@@ -154,62 +155,61 @@ def test_the_card_tells_the_pixels_to_magnify_to_and_later_runs_keep_them(
         assert load_weights(tmp_path / name).card.pixel_mm == 0.6
 
 
-def test_sources_may_vary_in_appearance_but_targets_do_not(
+Shown = Callable[..., tuple[list[bool], list[bool]]]
+
+
+@pytest.fixture
+def shown(
     generator: Generator, batch: SliceBatch, stand_in: ModuleType, monkeypatch: pytest.MonkeyPatch
+) -> Shown:
+    """Trains a step: which of its sources, and of its targets, are images as the batch has them."""
+
+    def train(**changes: object) -> tuple[list[bool], list[bool]]:
+        sources: list[torch.Tensor] = []
+        targets: list[torch.Tensor] = []
+        trained = stage(generator, stand_in, **changes)
+        encode, losses = generator.encode, trained._losses
+        monkeypatch.setattr(
+            generator, "encode", lambda images: sources.append(images) or encode(images)
+        )
+        monkeypatch.setattr(
+            trained,
+            "_losses",
+            lambda made, truth, *rest: targets.append(truth) or losses(made, truth, *rest),
+        )
+        trained(batch, 0, draws())
+        known = batch.images.flatten(0, 1)[:, None]
+        among_the_known = [
+            [bool((known == image).flatten(1).all(dim=1).any()) for image in images]
+            for images in (sources[0], targets[0])
+        ]
+        return among_the_known[0], among_the_known[1]
+
+    return train
+
+
+def test_sources_may_vary_in_appearance_but_targets_do_not(
+    shown: Shown,
 ) -> None:
-    seen = []
-    encode = generator.encode
-    monkeypatch.setattr(generator, "encode", lambda images: seen.append(images) or encode(images))
-    trained = stage(generator, stand_in, source_variation=1.0)
-    asked: list[torch.Tensor] = []
-    losses = trained._losses
-    monkeypatch.setattr(
-        trained,
-        "_losses",
-        lambda made, truth, *rest: asked.append(truth) or losses(made, truth, *rest),
-    )
-    trained(batch, 0, draws())
-    known = batch.images.flatten(0, 1)[:, None]
-
-    def among_the_known(images: torch.Tensor) -> list[bool]:
-        return [bool((known == image).flatten(1).all(dim=1).any()) for image in images]
-
-    assert all(among_the_known(asked[0]))
-    assert not all(among_the_known(seen[0]))
+    sources, targets = shown(source_variation=1.0)
+    assert all(targets)
+    assert not all(sources)
 
 
 def test_sources_beside_the_first_are_moved_and_nothing_else_is(
-    generator: Generator, batch: SliceBatch, stand_in: ModuleType, monkeypatch: pytest.MonkeyPatch
+    shown: Shown, batch: SliceBatch
 ) -> None:
-    seen: list[torch.Tensor] = []
-    asked: list[torch.Tensor] = []
-    encode = generator.encode
-    monkeypatch.setattr(generator, "encode", lambda images: seen.append(images) or encode(images))
-    trained = stage(
-        generator,
-        stand_in,
+    sources, targets = shown(
         directions=1,
         several_sources=1.0,
         most_sources=2,
         source_variation=0.0,
         misregistration_pixels=2.0,
     )
-    losses = trained._losses
-    monkeypatch.setattr(
-        trained,
-        "_losses",
-        lambda made, truth, *rest: asked.append(truth) or losses(made, truth, *rest),
-    )
-    trained(batch, 0, draws())
-    known = batch.images.flatten(0, 1)[:, None]
-
-    def among_the_known(images: torch.Tensor) -> list[bool]:
-        return [bool((known == image).flatten(1).all(dim=1).any()) for image in images]
-
-    assert all(among_the_known(asked[0]))
+    assert all(targets)
     # Two sources a slice: the first as it is, the second moved.
-    assert len(seen[0]) == 2 * len(batch)
-    assert sum(among_the_known(seen[0])) == len(batch)
+    assert len(sources) == 2 * len(batch)
+    assert sum(sources) == len(batch)
 
 
 def test_text_loss_reaches_the_generator_through_the_frozen_image_tower(
