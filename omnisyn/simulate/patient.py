@@ -8,7 +8,7 @@ one grid, those after the first displaced as the profile's misregistration says.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 import torch
@@ -238,6 +238,7 @@ def draw_exam_plan(
         series[name] = draw_series(profile.effects, view.grid.shape[1], stream, first=name == "T1")
     if {"T1", "T1c"} <= set(acquisitions) and scanner.repeats_t1_with_agent:
         acquisitions["T1c"] = repeat_with_agent(acquisitions["T1"], acquisitions["T1c"])
+        series["T1c"] = replace(series["T1c"], thickness_share=series["T1"].thickness_share)
     return ExamPlan(scanner, tissues, exam, acquisitions, series, extracted, sinuses)
 
 

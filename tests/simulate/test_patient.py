@@ -99,9 +99,14 @@ def test_brain_extraction_keeps_the_brain_only(small_profile, ellipsoids):
         assert image[patient.tissues == tissue_index("white_matter")].min() > 0
 
 
-def test_t1c_repeats_the_times_of_t1(small_profile, ellipsoids):
-    acquisitions = _simulate(small_profile, ellipsoids, contrasts=("T1", "T1c")).acquisitions
+def test_t1c_repeats_the_times_and_the_thickness_of_t1(small_profile, ellipsoids):
+    effects = small_profile.effects.model_copy(update={"thickness_share": (0.3, 1.0)})
+    profile = small_profile.model_copy(update={"effects": effects})
+    plan = _simulate(profile, ellipsoids, contrasts=("T1", "T1c", "T2")).plan
+    acquisitions, series = plan.acquisitions, plan.series
     assert acquisitions["T1"].echo_time_ms == acquisitions["T1c"].echo_time_ms
+    assert series["T1"].thickness_share == series["T1c"].thickness_share
+    assert series["T1"].thickness_share != series["T2"].thickness_share
     assert acquisitions["T1"].agent is None
     assert acquisitions["T1c"].agent is not None
 
