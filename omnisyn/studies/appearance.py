@@ -7,10 +7,11 @@ contrast both as source and as target.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 
 import torch
-from pydantic import model_validator
+from pydantic import Field, model_validator
 from torch import Tensor
 from torch.nn import functional
 
@@ -22,15 +23,19 @@ _GAMMA, _GAIN, _FIELD, _NOISE, _BLUR_PIXELS = 0.35, 0.12, 0.20, 0.04, 1.0
 
 
 class GreyScales(Settings):
-    """Grey scales that other protocols might give a contrast: logit = slope · logit before + shift.
+    """Grey scales that other protocols might give a contrast.
+
+    logit = logit(pivot) + slope · (logit before - logit(pivot)) + shift
 
     Attributes:
         slope: smallest and largest, drawn log-uniformly; above 1 there is more contrast.
         shift: smallest and largest, drawn uniformly; below 0 the image is darker.
+        pivot: the grey value that no slope changes.
     """
 
     slope: tuple[float, float]
     shift: tuple[float, float]
+    pivot: float = Field(default=0.5, gt=0, lt=1)
 
     @model_validator(mode="after")
     def _ranges(self) -> GreyScales:
@@ -64,6 +69,7 @@ def vary_protocol(
         slope = torch.exp(smallest + (largest - smallest) * numbers[0, :, place]).to(images.device)
         first, last = scale.shift
         shift = (first + (last - first) * numbers[1, :, place]).to(images.device)
+        shift = shift + (1 - slope) * math.log(scale.pivot / (1 - scale.pivot))
         bright = images[:, place] ** slope
         dark = (1 - images[:, place]) ** slope * torch.exp(-shift)
         changed[:, place] = bright / (bright + dark)

@@ -187,7 +187,7 @@ def open_source(options: RunOptions, settings: StageSettings, say: Note) -> Slic
                 wide,
                 batch_size=size,
                 anatomy=anatomy,
-                visits=1,
+                visits=4,
                 window=30,
                 pool=12,
                 validation_patients=3,

@@ -1,3 +1,5 @@
+import math
+
 import pytest
 import torch
 
@@ -68,6 +70,19 @@ def test_a_protocol_moves_grey_values_in_order_and_keeps_both_ends():
     assert 1.8 < float(slopes.max()) <= 2.001
     others = [place for place, name in enumerate(NAMES) if name != "T1"]
     assert torch.equal(after[:, others], before[:, others])
+
+
+def test_a_slope_leaves_its_pivot_where_the_shift_puts_it():
+    before = torch.full((50, len(NAMES), 1, 2), 0.8)
+    before[..., 1] = 0.4
+    scales = {"T1": GreyScales(slope=(1.5, 2.5), shift=(0.2, 0.2), pivot=0.8)}
+    pivot, below = torch.logit(vary_protocol(before, scales, generator())[:, 0, 0]).unbind(dim=1)
+    assert pivot.tolist() == pytest.approx([math.log(0.8 / 0.2) + 0.2] * 50, abs=1e-4)
+    distances = (pivot - below) / float(
+        torch.logit(before[0, 0, 0, 0]) - torch.logit(before[0, 0, 0, 1])
+    )
+    assert 1.5 <= float(distances.min()) < 1.7
+    assert 2.3 < float(distances.max()) <= 2.501
 
 
 @pytest.mark.parametrize(
