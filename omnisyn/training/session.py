@@ -198,7 +198,7 @@ def open_source(options: RunOptions, settings: StageSettings, say: Note) -> Slic
     if root is None or options.label_maps:
         say("training on simulated heads (SIMULATED patients)")
         hospitals = load_cohort("hospitals")
-        several: dict[str, Any] = {"window": 80, "validation_patients": 3} if openers else {}
+        several: dict[str, Any] = {"window": 50, "validation_patients": 3} if openers else {}
         openers.append(
             lambda size: SimulatedSlices(hospitals, batch_size=size, **shared, **several)
         )

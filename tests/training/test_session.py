@@ -132,7 +132,7 @@ def test_patients_are_mixed_with_simulated_heads_as_the_recipe_says(
     settings = load_recipe("small").finetune
     options = RunOptions(data=tmp_path / "sites", label_maps=(tmp_path,))
     open_source(options, settings, lambda line: None)
-    assert [each["batch_size"] for each in opened] == [1, 4, 1]
+    assert [each["batch_size"] for each in opened] == [1, 3, 2]
     assert opened[0]["grey_scales"] == settings.mixture.grey_scales != {}
     opened.clear()
     open_source(RunOptions(data=tmp_path / "sites"), settings, lambda line: None)
