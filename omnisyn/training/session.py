@@ -182,6 +182,8 @@ def open_source(options: RunOptions, settings: StageSettings, say: Note) -> Slic
     if options.label_maps:
         anatomy = open_label_maps(options.label_maps)
         wide = load_cohort("anywhere")
+        # Several visits a head: what holds for a whole exam is learned from many exams only, and a
+        # further scan of a head costs less than another head.
         openers.append(
             lambda size: SimulatedSlices(
                 wide,
