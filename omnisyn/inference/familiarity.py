@@ -4,13 +4,14 @@ A volume is described by the encoder's three coarsest maps, averaged over the an
 posterior half of the head in a few slices. Its distance is that to the nearest described
 training-like volume of the contrast it was given as, each channel measured in its spread between
 volumes of one contrast. Is it beyond the limit? Is the image much nearer when it is turned upside
-down, or inverted? Is it much nearer to volumes of another contrast? And, from the image alone: a
-head has a left and a right that are alike; does this one lie on its side?
+down? Which contrast it is, and whether it is inverted, is told better by what the model makes of it
+on the way to another contrast and back (`way_back`). And, from the image alone: a head has a left
+and a right that are alike; does this one lie on its side?
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,6 +22,7 @@ from torch.nn import functional
 
 from omnisyn.contrasts import NAMES
 from omnisyn.errors import InputError
+from omnisyn.inference.way_back import INVERTED, likeliest, without_agent
 from omnisyn.models.generator import Generator
 from omnisyn.studies.slices import SliceBatch, evenly_thinned
 from omnisyn.volumes.normalize import head_boxes, head_mask, head_slices
@@ -35,11 +37,9 @@ _MARGIN_PIXELS = 8
 LIMIT_FACTOR = 1.4
 """The limit, in distances that 95 % of the training-like volumes keep to other patients."""
 CLEARLY_NEARER = 1.2
-"""So many times nearer must be what an image is said to be instead."""
+"""So many times nearer must an image be to the training data, upside down."""
 LYING = -0.05
 """Likeness of left and right, less that of front and back, below which a head lies on its side."""
-# Without its history, an agent cannot be told from a T1.
-_ALIKE = {"T1c": "T1"}
 
 
 @dataclass(frozen=True)
@@ -63,7 +63,7 @@ class FamiliarityStatistics:
         found: dict[str, float] = {}
         away = _distances(description, self.descriptions, self.spread)
         for name, distance in zip(self.contrasts, away, strict=True):
-            kind = _kind(name)
+            kind = without_agent(name)
             found[kind] = min(float(distance), found.get(kind, np.inf))
         return found
 
@@ -74,11 +74,11 @@ class Familiarity:
 
     Attributes:
         given_as: the contrast it was given as.
-        looks_like: the contrast of the nearest training-like volume; T1 may stand for T1c.
+        looks_like: another contrast, as which it is clearly less changed on the way back, or the
+            given one; T1 may stand for T1c.
         distance: to the nearest volume of the contrast it was given as, in spreads.
         limit: beyond it, the source is unlike all of them.
         fault: what seems to have been done to the image ("inverted"), or None.
-        other_contrast: whether `looks_like` is much nearer than `given_as`.
     """
 
     given_as: str
@@ -86,7 +86,11 @@ class Familiarity:
     distance: float
     limit: float
     fault: str | None
-    other_contrast: bool
+
+    @property
+    def other_contrast(self) -> bool:
+        """Whether it looks like another contrast than it was given as."""
+        return self.looks_like != without_agent(self.given_as)
 
     @property
     def score(self) -> float:
@@ -130,44 +134,41 @@ class Familiarity:
         }
 
 
-_UNDONE: Mapping[str, Callable[[Slices], Slices]] = {
-    "upside down in its plane": lambda slices: np.rot90(slices, 2, (1, 2)),
-    "inverted": lambda slices: (1 - slices) * head_mask([slices]),
-}
-
-
 def examine(
     generator: Generator,
-    slices: Slices,
+    chosen: Slices,
     given_as: str,
     statistics: FamiliarityStatistics,
+    changed: Mapping[str, float],
     device: torch.device,
 ) -> Familiarity:
-    """Examine one source, (slices, rows, columns) in [0, 1] on the model grid.
+    """Examine one source.
 
     A contrast of which nothing is known is held against all that are known.
+
+    Args:
+        chosen: `examined_slices` of it, (slices, rows, columns) in [0, 1] on the model grid.
+        changed: what `changed_on_the_way` found for them.
     """
-    chosen = _chosen(slices)
     distances = statistics.distances(describe(generator, chosen, device))
-    looks_like = min(distances, key=distances.__getitem__)
-    given = _kind(given_as) if _kind(given_as) in distances else looks_like
-    undone = {
-        fault: statistics.distances(describe(generator, undo(chosen), device))[given]
-        for fault, undo in _UNDONE.items()
-    }
-    likely = min(undone, key=undone.__getitem__)
-    distance, fault = distances[given], None
+    turned = statistics.distances(describe(generator, np.rot90(chosen, 2, (1, 2)), device))
+    nearest = min(distances, key=distances.__getitem__)
+    given = without_agent(given_as)
+    known = given if given in distances else nearest
+    distance, fault = distances[known], None
+    explanation = likeliest(changed, given_as)
     if uprightness(chosen) < LYING:
         fault = "turned by 90° in its plane"
-    elif undone[likely] * CLEARLY_NEARER < min(distance, CLEARLY_NEARER * distances[looks_like]):
-        fault = likely
+    elif explanation == INVERTED:
+        fault = INVERTED
+    elif turned[known] * CLEARLY_NEARER < min(distance, CLEARLY_NEARER * distances[nearest]):
+        fault = "upside down in its plane"
     return Familiarity(
         given_as=given_as,
-        looks_like=looks_like,
+        looks_like=given if explanation == INVERTED else without_agent(explanation),
         distance=distance,
         limit=statistics.limit,
         fault=fault,
-        other_contrast=distances[looks_like] * CLEARLY_NEARER < distance,
     )
 
 
@@ -225,7 +226,7 @@ def fit_familiarity(
     for owner, patient in enumerate(patients):
         for channel in np.flatnonzero(patient.present.all(dim=0).cpu().numpy()):
             slices = patient.images[:, int(channel)].cpu().numpy()
-            rows.append(describe(generator, _chosen(slices), device))
+            rows.append(describe(generator, examined_slices(slices), device))
             names.append(NAMES[channel])
             owners.append(owner)
     return _statistics(np.stack(rows), names, owners)
@@ -234,7 +235,7 @@ def fit_familiarity(
 def _statistics(
     descriptions: Description, names: Sequence[str], owners: Sequence[int]
 ) -> FamiliarityStatistics:
-    kinds, of = np.array([_kind(name) for name in names]), np.array(owners)
+    kinds, of = np.array([without_agent(name) for name in names]), np.array(owners)
     means = {kind: descriptions[kinds == kind].mean(axis=0) for kind in set(kinds)}
     spread = np.std(descriptions - np.stack([means[kind] for kind in kinds]), axis=0)
     # Channels that hardly ever speak must not shout.
@@ -260,7 +261,7 @@ def _distances(one: Description, others: Description, spread: Description) -> De
     return away
 
 
-def _chosen(slices: Slices) -> Slices:
+def examined_slices(slices: Slices) -> Slices:
     """A few slices, evenly over those that hold the head, without most of the air around it."""
     head = head_mask([slices])
     places = evenly_thinned(head_slices(head).tolist() or list(range(len(slices))), EXAMINED_SLICES)
@@ -281,7 +282,3 @@ def _halves(head: NDArray[np.bool_]) -> NDArray[np.float32]:
         halves[index, 0, :middle] = head[index, :middle]
         halves[index, 1, middle:] = head[index, middle:]
     return halves
-
-
-def _kind(name: str) -> str:
-    return _ALIKE.get(name, name)

@@ -13,12 +13,13 @@ from numpy.typing import NDArray
 from omnisyn.contrasts import NAMES, contrast
 from omnisyn.errors import ModelError, ResourceError, UsageError
 from omnisyn.inference.calibration import Calibration, read_calibration
-from omnisyn.inference.familiarity import Familiarity, examine
+from omnisyn.inference.familiarity import Familiarity, examine, examined_slices
 from omnisyn.inference.magnify import magnified_size, magnify, reduce
 from omnisyn.inference.regrid import onto_first_grid
 from omnisyn.inference.request import source_and_target
 from omnisyn.inference.sidecar import ModelIdentity
 from omnisyn.inference.uncertainty import expected_errors
+from omnisyn.inference.way_back import changed_on_the_way
 from omnisyn.listeners import Note, Progress, unheard, unwatched
 from omnisyn.models.device import choose_device, choose_precision
 from omnisyn.models.generator import Generator
@@ -156,11 +157,18 @@ class Synthesizer:
         """
         if self.calibration is None:
             return {}
-        statistics = self.calibration.familiarity
-        return {
-            name: examine(self.generator, slices, name, statistics, self.device)
-            for name, slices in scaled.items()
-        }
+        found = {}
+        for name, slices in scaled.items():
+            chosen = examined_slices(slices)
+            found[name] = examine(
+                self.generator,
+                chosen,
+                name,
+                self.calibration.familiarity,
+                changed_on_the_way(self.synthesize_slices, chosen, name, self.contrasts),
+                self.device,
+            )
+        return found
 
     def expected_errors(
         self,

@@ -1,3 +1,4 @@
+from collections.abc import Mapping
 from dataclasses import replace
 
 import numpy as np
@@ -9,9 +10,11 @@ from omnisyn.inference.familiarity import (
     Familiarity,
     FamiliarityStatistics,
     examine,
+    examined_slices,
     fit_familiarity,
     uprightness,
 )
+from omnisyn.inference.way_back import INVERTED
 from omnisyn.models.backbone import ModelSettings
 from omnisyn.models.generator import Generator, build_generator
 from omnisyn.studies.slices import SliceBatch
@@ -58,9 +61,15 @@ def patients(count: int) -> list[SliceBatch]:
 
 
 def seen(
-    generator: Generator, statistics: FamiliarityStatistics, slices: np.ndarray, given_as: str
+    generator: Generator,
+    statistics: FamiliarityStatistics,
+    slices: np.ndarray,
+    given_as: str,
+    changed: Mapping[str, float] | None = None,
 ) -> Familiarity:
-    return examine(generator, slices, given_as, statistics, CPU)
+    """Where nothing else is said, the given contrast is changed least on the way back."""
+    way_back = changed or {given_as: 0.0}
+    return examine(generator, examined_slices(slices), given_as, statistics, way_back, CPU)
 
 
 def test_statistics_know_only_the_contrasts_that_are_there(
@@ -90,11 +99,13 @@ def test_another_head_of_the_kind_is_familiar(
 def test_a_mislabelled_contrast_is_told_as_what_it_looks_like(
     generator: Generator, statistics: FamiliarityStatistics
 ) -> None:
-    found = seen(generator, statistics, head(100, "T2"), "T1")
+    found = seen(generator, statistics, head(100, "T1"), "T1", {"T1": 0.2, "T2": 0.1})
     assert found.other_contrast
     assert found.warning == "the T1 looks like T2: check which contrast it is"
     # An agent alone is no reason to warn, nor is a contrast that nothing is known of.
-    assert seen(generator, statistics, head(100, "T1"), "T1c").warning is None
+    agent = seen(generator, statistics, head(100, "T1"), "T1c", {"T1c": 0.1, "T2": 0.2})
+    assert agent.warning is None
+    assert agent.looks_like == "T1"
     assert seen(generator, statistics, head(100, "T1"), "PD").warning is None
 
 
@@ -119,9 +130,17 @@ def test_a_head_on_its_side_is_noticed(
 def test_an_inverted_image_is_noticed(
     generator: Generator, statistics: FamiliarityStatistics
 ) -> None:
-    image = head(100, "T1")
-    found = seen(generator, statistics, (1 - image) * (image > 0), "T1")
-    assert found.warning is not None
+    found = seen(generator, statistics, head(100, "T1"), "T1", {"T1": 0.2, INVERTED: 0.1})
+    assert found.warning == "the T1 looks inverted: check the image"
+    assert not found.other_contrast
+
+
+def test_weights_that_cannot_find_the_way_back_say_nothing_of_the_contrast(
+    generator: Generator, statistics: FamiliarityStatistics
+) -> None:
+    found = examine(generator, examined_slices(head(100, "T1")), "T1", statistics, {}, CPU)
+    assert found.warning is None
+    assert found.looks_like == "T1"
 
 
 def test_noise_is_unlike_anything(generator: Generator, statistics: FamiliarityStatistics) -> None:
@@ -153,13 +172,11 @@ def test_a_score_of_one_is_the_limit(
 
 
 def test_a_headline_says_in_a_few_words_what_the_warning_does() -> None:
-    fine = Familiarity("T1", "T1", 0.9, 1.0, None, other_contrast=False)
+    fine = Familiarity("T1", "T1", 0.9, 1.0, fault=None)
     assert fine.headline is None
     odd = {
         "T1 IS UNLIKE THE TRAINING DATA (score 2.00): see the sidecar": replace(fine, distance=2.0),
-        "T1 LOOKS LIKE FLAIR (score 0.90): see the sidecar": replace(
-            fine, looks_like="FLAIR", other_contrast=True
-        ),
+        "T1 LOOKS LIKE FLAIR (score 0.90): see the sidecar": replace(fine, looks_like="FLAIR"),
         "T1 LOOKS INVERTED (score 0.90): see the sidecar": replace(fine, fault="inverted"),
     }
     assert [each.headline for each in odd.values()] == list(odd)
