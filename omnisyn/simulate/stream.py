@@ -161,7 +161,7 @@ class SimulatedSlices:
                 f"validation-{number:03d}",
                 visits=1,
                 first_place=place % len(self._profiles),
-                registered=False,
+                alike=False,
             )[0]
             thinned = evenly_thinned(scanned.head_slices, self._validation_slices)
             self._validated.append(stack_slices([scanned.slice(index) for index in thinned]))
@@ -198,12 +198,13 @@ class SimulatedSlices:
         visits: int,
         first_place: int | None = None,
         *,
-        registered: bool = True,
+        alike: bool = True,
     ) -> list[_Scanned]:
         """The visits of one head that show enough of it; heads are drawn until one does.
 
-        Where ``registered``, the series of a visit lie alike: training moves its sources itself,
-        and no target. Validation takes them as a hospital would send them.
+        Where ``alike``, the series of a visit lie alike and are measured as finely: training moves
+        and blurs its sources itself, and no target, which else were blurred whatever the source
+        shows. Validation takes them as a hospital would send them.
 
         Raises:
             SourceClosed: in the middle of it, where ``close`` is called.
@@ -222,7 +223,7 @@ class SimulatedSlices:
                     raise SourceClosed("the simulated head was given up")
                 site, profile = self._profiles[place]
                 plan = draw_exam_plan(profile, view, child(generator))
-                plan = _registered(plan) if registered else plan
+                plan = _alike(plan) if alike else plan
                 patient = scan(anatomy, view, plan, self._device)
                 found = _ready(patient, f"{site}/{label}-{visit}")
                 if found is not None:
@@ -231,10 +232,12 @@ class SimulatedSlices:
                 return scanned
 
 
-def _registered(plan: ExamPlan) -> ExamPlan:
-    """The same visit with all series where the first lies."""
+def _alike(plan: ExamPlan) -> ExamPlan:
+    """The same visit with all series where the first lies, and with its measured lines."""
+    first = next(iter(plan.series.values()))
     series = {
-        name: replace(each, displacement=Displacement()) for name, each in plan.series.items()
+        name: replace(each, displacement=Displacement(), readout=first.readout, phase=first.phase)
+        for name, each in plan.series.items()
     }
     return replace(plan, series=series)
 

@@ -80,24 +80,28 @@ def test_validation_patients_are_the_same_for_every_seed_and_never_trained_on(so
     }
 
 
-def test_series_lie_alike_in_training_and_as_a_hospital_sends_them_in_validation(
+def test_series_are_alike_in_training_and_as_a_hospital_sends_them_in_validation(
     source, monkeypatch
 ):
-    displaced = []
+    plans = []
 
     def listening(anatomy, view, plan, device):
-        displaced.append({name: each.displacement for name, each in plan.series.items()})
+        plans.append(dict(plan.series))
         return scan(anatomy, view, plan, device)
 
     monkeypatch.setattr("omnisyn.simulate.stream.scan", listening)
     made = source(visits=1, validation_patients=1)
     made.batch(0)
-    assert all(found == Displacement() for plan in displaced for found in plan.values())
-    displaced.clear()
+    for plan in plans:
+        assert all(found.displacement == Displacement() for found in plan.values())
+        assert len({(found.readout, found.phase) for found in plan.values()}) == 1
+    plans.clear()
     made.validation()
-    for plan in displaced:
-        assert plan["T1"] == Displacement()
-        assert all(found != Displacement() for name, found in plan.items() if name != "T1")
+    for plan in plans:
+        others = [found for name, found in plan.items() if name != "T1"]
+        assert plan["T1"].displacement == Displacement()
+        assert all(found.displacement != Displacement() for found in others)
+        assert all(found.readout != plan["T1"].readout for found in others)
 
 
 class SlowAnatomy:
