@@ -3,8 +3,9 @@
 Nobody has drawn the tissues of the real brains. In both kinds they are told apart alike: three
 clusters of the voxels of a brain by its contrasts together, named by T2 and T1 (fluid is the
 brightest in T2, white matter the brightest of the rest in T1). What is compared is the mean of each
-cluster in the scaled image, and its spread: the figures that a model must guess. Beside them stands
-how far a brain's histogram lies from that of the (other) real brains together.
+cluster in the scaled image, and its spread: the figures that a model must guess. Beside them stand
+how far a brain's histogram lies from that of the (other) real brains together, and how strong the
+detail is where tissue is flat, and how much of it T1 shares.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from scipy import ndimage
 from scipy.cluster.vq import kmeans2
 from scipy.stats import wasserstein_distance
 
@@ -29,6 +31,8 @@ from omnisyn.volumes.normalize import head_mask, scale
 CONTRASTS = ("T1", "T2", "FLAIR")
 TISSUES = ("fluid", "grey", "white")
 _VOXELS = 40_000
+_DETAIL_PIXELS = 2.0
+_RIM_PIXELS = 6
 _SEED = 0
 
 Images = Mapping[str, NDArray[np.float32]]
@@ -42,10 +46,8 @@ def main(arguments: Sequence[str]) -> None:
     parser.add_argument("--label-maps", type=Path, action="append", required=True)
     parser.add_argument("--heads", type=int, default=20, help="simulated heads")
     chosen = parser.parse_args(arguments)
-    brains = [brain_voxels(images) for images in _real(chosen.data, chosen.site)]
-    made = [brain_voxels(images) for images in _simulated(chosen.label_maps, chosen.heads)]
-    real = [figures(voxels) for voxels in brains]
-    simulated = [figures(voxels) for voxels in made]
+    real, brains = _described(_real(chosen.data, chosen.site))
+    simulated, made = _described(_simulated(chosen.label_maps, chosen.heads))
     for group, voxels_of in ((real, brains), (simulated, made)):
         for found, voxels in zip(group, voxels_of, strict=True):
             others = [other for other in brains if other is not voxels] or brains
@@ -57,6 +59,17 @@ def main(arguments: Sequence[str]) -> None:
         for name in real[0][contrast]:
             cells = [_cell([each[contrast][name] for each in group]) for group in (real, simulated)]
             print(f"| {contrast} | {name} | {cells[0]} | {cells[1]} |")
+
+
+def _described(
+    heads: Iterator[Images],
+) -> tuple[list[dict[str, dict[str, float]]], list[NDArray[np.float64]]]:
+    found, voxels_of = [], []
+    for images in heads:
+        voxels_of.append(brain_voxels(images))
+        tissues, detail = figures(voxels_of[-1]), flat_detail(images)
+        found.append({name: {**tissues[name], **detail[name]} for name in CONTRASTS})
+    return found, voxels_of
 
 
 def brain_voxels(images: Images) -> NDArray[np.float64]:
@@ -86,6 +99,38 @@ def figures(voxels: NDArray[np.float64]) -> dict[str, dict[str, float]]:
             "spread in white": float(np.std(values["white"])),
         }
     return found
+
+
+def flat_detail(images: Images) -> dict[str, dict[str, float]]:
+    """By contrast, what a blur takes away where tissue is flat: its spread, and T1's share in it.
+
+    Flat is the quarter of the brain, away from its rim, whose neighbourhood varies least in all
+    contrasts together.
+    """
+    inside = head_mask(list(images.values()))
+    core = ndimage.binary_erosion(inside, np.ones((1, 3, 3), dtype=bool), _RIM_PIXELS)
+    variation = np.sum([_variation(image) for image in images.values()], axis=0)
+    flat = core & (variation < np.quantile(variation[core], 0.25))
+    detail = {name: (image - _blurred(image, 1))[flat] for name, image in images.items()}
+    found = {name: {"detail": float(values.std())} for name, values in detail.items()}
+    for name in found.keys() - {"T1"}:
+        shared = np.corrcoef(detail[name], detail["T1"])[0, 1]
+        found[name]["detail, correlation with T1"] = float(shared)
+    return found
+
+
+def _variation(image: NDArray[np.float32]) -> NDArray[np.float64]:
+    """The standard deviation in a neighbourhood twice as wide as detail is."""
+    variance = _blurred(image.astype(np.float64) ** 2, 2) - _blurred(image, 2) ** 2
+    return np.sqrt(np.maximum(variance, 0))
+
+
+def _blurred(image: NDArray[np.floating], times: int) -> NDArray[np.float64]:
+    width = times * _DETAIL_PIXELS
+    blurred: NDArray[np.float64] = ndimage.gaussian_filter(
+        image, (0, width, width), output=np.float64
+    )
+    return blurred
 
 
 def histogram_distances(

@@ -1,7 +1,14 @@
 import numpy as np
 import pytest
 
-from benchmarks.realism import CONTRASTS, TISSUES, brain_voxels, figures, histogram_distances
+from benchmarks.realism import (
+    CONTRASTS,
+    TISSUES,
+    brain_voxels,
+    figures,
+    flat_detail,
+    histogram_distances,
+)
 
 # T1, T2 and FLAIR of fluid, grey and white matter.
 MEANS = {"fluid": (0.2, 0.9, 0.1), "grey": (0.5, 0.5, 0.7), "white": (0.8, 0.3, 0.55)}
@@ -40,3 +47,22 @@ def test_voxels_are_those_of_the_upper_half():
     assert voxels.shape[1] == 3
     assert voxels.min() == pytest.approx(0.5)
     assert np.mean(voxels > 0.7) >= 0.8
+
+
+def test_detail_is_measured_where_tissue_is_flat():
+    draws = np.random.default_rng(0)
+    texture = draws.normal(0, 1, (4, 64, 64))
+    bright = np.zeros((4, 64, 64))
+    bright[:, 2:62, 2:62] = 0.5
+    # An edge that all contrasts share is no detail.
+    bright[:, 2:32, 2:62] = 0.8
+    images = {
+        "T1": bright + 0.02 * texture * (bright > 0),
+        "T2": bright - 0.03 * texture * (bright > 0),
+        "FLAIR": bright + 0.02 * draws.normal(0, 1, texture.shape) * (bright > 0),
+    }
+    found = flat_detail({name: image.astype(np.float32) for name, image in images.items()})
+    assert found["T1"]["detail"] == pytest.approx(0.02, rel=0.15)
+    assert found["T2"]["detail"] == pytest.approx(0.03, rel=0.15)
+    assert found["T2"]["detail, correlation with T1"] == pytest.approx(-1, abs=0.05)
+    assert found["FLAIR"]["detail, correlation with T1"] == pytest.approx(0, abs=0.15)
