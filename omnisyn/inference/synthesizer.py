@@ -14,7 +14,7 @@ from omnisyn.contrasts import NAMES, contrast
 from omnisyn.errors import ModelError, ResourceError, UsageError
 from omnisyn.inference.calibration import Calibration, read_calibration
 from omnisyn.inference.familiarity import Familiarity, examine, examined_slices
-from omnisyn.inference.magnify import magnified_size, magnify, reduce
+from omnisyn.inference.magnify import magnified_size, resized
 from omnisyn.inference.regrid import onto_first_grid
 from omnisyn.inference.request import source_and_target
 from omnisyn.inference.sidecar import ModelIdentity
@@ -245,7 +245,7 @@ class Synthesizer:
         """One batch (slices, sources, rows, columns): encoded once, decoded once per target."""
         images = torch.from_numpy(stack).to(self.device)
         rows, columns = images.shape[2:]
-        images = magnify(images, self._magnified_size((rows, columns)))
+        images = resized(images, self._magnified_size((rows, columns)))
         present = torch.ones(images.shape[:2], dtype=torch.bool, device=self.device)
         outputs = {}
         with torch.autocast(
@@ -254,9 +254,9 @@ class Synthesizer:
             features = self.generator.encode_sources(images, present)
             for name in names:
                 condition = self.generator.condition([name]).expand(len(images), -1)
-                outputs[name] = self.generator.decode(features, condition)[:, 0]
+                outputs[name] = self.generator.decode(features, condition)
         return {
-            name: reduce(output.float(), (rows, columns)).clamp(0, 1).cpu().numpy()
+            name: resized(output.float(), (rows, columns)).clamp(0, 1)[:, 0].cpu().numpy()
             for name, output in outputs.items()
         }
 
