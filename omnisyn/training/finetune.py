@@ -164,7 +164,7 @@ class Finetuning(TrainingStage):
         if chosen.l1_weight:
             parts["l1"] = chosen.l1_weight, weighted_mean(difference.abs(), weights)
         if chosen.ssim_weight:
-            similarity = weighted_mean(ssim_map(prediction, truth), weights)
+            similarity = weighted_mean(ssim_map(prediction, truth, chosen.ssim_k2), weights)
             parts["ssim"] = chosen.ssim_weight, 1 - similarity
         if chosen.text_weight and self.clip is not None:
             features = self.clip.encode_image(prediction)

@@ -183,12 +183,15 @@ def _gaussian_band(size: int, like: Tensor) -> Tensor:
     return band / float(torch.exp(-(whole**2) / (2 * SSIM_SIGMA**2)).sum())
 
 
-def ssim_map(prediction: Tensor, truth: Tensor) -> Tensor:
+def ssim_map(prediction: Tensor, truth: Tensor, k2: float = 0.03) -> Tensor:
     """The map of structural similarity `[n, 1, h, w]` of images in [0, 1].
 
     Gaussian window 11, sigma 1.5, population covariance, data range 1. The frame is continued
     with zeros (air), which differs from scikit-image within five pixels of the border only.
     No gradient flows to `truth`.
+
+    Args:
+        k2: as in Wang et al. 2004: detail fainter than this, a.u., counts little.
     """
     # A variance is a small difference of large numbers: half precision would lose it.
     with torch.autocast(prediction.device.type, enabled=False):
@@ -203,7 +206,7 @@ def ssim_map(prediction: Tensor, truth: Tensor) -> Tensor:
             mean_t, square_t = (rows @ torch.cat([truth, truth * truth]) @ columns).chunk(2)
     variance_p, variance_t = square_p - mean_p**2, square_t - mean_t**2
     covariance = product - mean_p * mean_t
-    c1, c2 = 0.01**2, 0.03**2
+    c1, c2 = 0.01**2, k2**2
     return ((2 * mean_p * mean_t + c1) * (2 * covariance + c2)) / (
         (mean_p**2 + mean_t**2 + c1) * (variance_p + variance_t + c2)
     )

@@ -115,6 +115,8 @@ class FinetuneSettings(StageSettings):
     mse_weight: float = Field(0.0, ge=0)
     l1_weight: float = Field(0.0, ge=0)
     ssim_weight: float = Field(0.0, ge=0)
+    ssim_k2: float = Field(0.03, gt=0, le=0.1)
+    """Detail fainter than this, a.u., counts little in the loss; validation has the usual 0.03."""
     text_weight: float = Field(0.0, ge=0)
     """Weight of 1 - cosine of the output's CLIP image feature and the target's text feature."""
     head_margin: int = Field(3, ge=0)

@@ -140,10 +140,13 @@ def test_separation_is_zero_for_orthogonal_prompts_and_largest_for_equal_ones() 
     assert float(prompt_separation(same, 50.0)) == pytest.approx(math.log(12))
 
 
-def test_ssim_is_that_of_scikit_image_away_from_the_border(generator: torch.Generator) -> None:
+@pytest.mark.parametrize("k2", [0.03, 0.015])
+def test_ssim_is_that_of_scikit_image_away_from_the_border(
+    generator: torch.Generator, k2: float
+) -> None:
     truth = torch.rand(2, 1, 40, 33, generator=generator)
     prediction = (truth + 0.3 * torch.rand(2, 1, 40, 33, generator=generator)).clamp(0, 1)
-    found = ssim_map(prediction, truth)
+    found = ssim_map(prediction, truth, k2)
     for one in range(2):
         _, expected = structural_similarity(
             prediction[one, 0].numpy(),
@@ -152,6 +155,7 @@ def test_ssim_is_that_of_scikit_image_away_from_the_border(generator: torch.Gene
             gaussian_weights=True,
             sigma=1.5,
             use_sample_covariance=False,
+            K2=k2,
             full=True,
         )
         inner = (slice(5, -5), slice(5, -5))
@@ -169,6 +173,15 @@ def test_ssim_of_an_image_with_itself_is_one_and_pulls_the_prediction_to_the_tru
     assert prediction.grad is not None
     after = ssim_map(prediction.detach() + prediction.grad, truth).mean()
     assert after > before
+
+
+def test_a_smaller_constant_asks_for_fainter_detail(generator: torch.Generator) -> None:
+    truth = 0.5 + 0.01 * torch.randn(1, 1, 40, 40, generator=generator)
+    smooth = torch.full_like(truth, 0.5)
+    inner = (..., slice(5, -5), slice(5, -5))
+    usual, faint = (float(ssim_map(smooth, truth, k2)[inner].mean()) for k2 in (0.03, 0.015))
+    assert usual > 0.85
+    assert faint < 0.75
 
 
 def test_head_mask_is_the_union_without_specks_and_without_absent_contrasts() -> None:
