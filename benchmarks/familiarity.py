@@ -16,10 +16,8 @@ from benchmarks.patients import Slices, scaled_patients
 from benchmarks.table import Row, print_table
 from omnisyn.inference.familiarity import Familiarity
 from omnisyn.inference.synthesizer import Synthesizer
-from omnisyn.inference.way_back import without_agent
+from omnisyn.inference.way_back import LIKELY, without_agent
 from omnisyn.volumes.normalize import head_mask
-
-_GIVEN_AS = ("T1", "T2", "FLAIR")
 
 
 def main(arguments: Sequence[str]) -> None:
@@ -39,7 +37,7 @@ def rows(data: Path | None) -> list[Row]:
             for what, change in _FOREIGN.items():
                 changed = np.ascontiguousarray(change(slices))
                 found[what] += model.familiarity({name: changed}).values()
-            for other in sorted({*_GIVEN_AS} - {without_agent(name)}):
+            for other in sorted({*LIKELY} - {without_agent(name)}):
                 found["given as another contrast"] += model.familiarity({other: slices}).values()
     return [
         Row(

@@ -20,12 +20,12 @@ from omnisyn.volumes.normalize import head_mask
 INVERTED = "inverted"
 CLEARLY_LESS_CHANGED = 1.15
 """So many times less must another explanation change an image than the given one."""
-# Four tell no better (21 volumes, docs/experiments.md).
+# Four tell no better (17 volumes, docs/experiments.md).
 _SLICES = 2
 # To a contrast that looks unlike the source: a copy would come back unchanged whatever it is.
 _BY_WAY_OF = {"T1": "T2", "T1c": "T2", "T2": "T1", "FLAIR": "T2", "PD": "T1", "MRA": "T2"}
-# The others are too rare, or too like one of these, to be mistaken for.
-_LIKELY = ("T1", "T2", "FLAIR")
+LIKELY = ("T1", "T2", "FLAIR")
+"""What a source may be instead; the others are too rare, or too like one of these."""
 # Without its history, an agent cannot be told from a T1.
 _ALIKE = {"T1c": "T1"}
 
@@ -52,7 +52,7 @@ def changed_on_the_way(
     """
     slices = slices[evenly_thinned(range(len(slices)), _SLICES)]
     head = head_mask([slices])
-    others = [name for name in _LIKELY if name != without_agent(given_as)]
+    others = [name for name in LIKELY if name != without_agent(given_as)]
     explained = {name: (name, slices) for name in (given_as, *others)}
     explained[INVERTED] = (given_as, ((1 - slices) * head).astype(np.float32))
     return {

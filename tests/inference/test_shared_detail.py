@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from omnisyn.inference.shared_detail import PARTNERS, with_shared_detail
+from omnisyn.inference.shared_detail import with_shared_detail
 
 PIXEL_MM = (1.0, 1.0)
 
@@ -17,10 +17,6 @@ def head() -> np.ndarray:
 def textured(image: np.ndarray) -> np.ndarray:
     noise = np.random.default_rng(0).normal(0, 0.03, image.shape)
     return np.where(image > 0, image + noise, 0).clip(0, 1).astype(np.float32)
-
-
-def test_only_t1_and_t1c_share_it() -> None:
-    assert PARTNERS == {"T1": "T1c", "T1c": "T1"}
 
 
 def test_flat_tissue_gets_the_detail_of_the_source() -> None:

@@ -33,6 +33,39 @@ def test_targets_come_back_on_the_grid_within_the_range(
     assert not np.array_equal(made["T2"], made["FLAIR"])
 
 
+@pytest.mark.parametrize(
+    ("names", "targets", "shared"),
+    [
+        (["T1"], ["T1c", "T2"], [("T1c", "T1")]),
+        (["T2", "T1c"], ["T1", "FLAIR"], [("T1", "T1c")]),
+        (["T2"], ["T1", "T1c"], []),
+    ],
+)
+def test_only_t1_and_t1c_share_their_faint_detail(
+    loaded: Synthesizer,
+    head: np.ndarray,
+    monkeypatch: pytest.MonkeyPatch,
+    names: list[str],
+    targets: list[str],
+    shared: list[tuple[str, str]],
+) -> None:
+    slices = GRID.to_slices(scale(head))
+    sources = {name: (number + 1) / 4 * slices for number, name in enumerate(names)}
+    plain = loaded.synthesize_slices(sources, targets)
+    marked: list[np.ndarray] = []
+
+    def mark(made: np.ndarray, source: np.ndarray, pixel_mm: tuple[float, float]) -> np.ndarray:
+        marked.append(source)
+        return np.full_like(made, 0.25)
+
+    monkeypatch.setattr(module, "with_shared_detail", mark)
+    made = loaded.synthesize_slices(sources, targets)
+    assert [id(source) for source in marked] == [id(sources[partner]) for _, partner in shared]
+    for target in targets:
+        changed = target in dict(shared)
+        assert np.all(made[target] == (0.25 if changed else plain[target]))
+
+
 def test_the_model_sees_the_scaled_source_unmirrored(echo: Synthesizer, head: np.ndarray) -> None:
     made = echo.synthesize({"T1": Volume(head, GRID)}, ["T2"])
     np.testing.assert_array_equal(GRID.from_slices(made["T2"]), scale(head))

@@ -92,11 +92,13 @@ def test_series_are_alike_in_training_and_as_a_hospital_sends_them_in_validation
     monkeypatch.setattr("omnisyn.simulate.stream.scan", listening)
     made = source(visits=1, validation_patients=1)
     made.batch(0)
+    assert plans
     for plan in plans:
         assert all(found.displacement == Displacement() for found in plan.values())
         assert len({(found.readout, found.phase) for found in plan.values()}) == 1
     plans.clear()
     made.validation()
+    assert plans
     for plan in plans:
         others = [found for name, found in plan.items() if name != "T1"]
         assert plan["T1"].displacement == Displacement()
