@@ -1,13 +1,20 @@
-"""T1 and T1c show the same tissue: where no agent goes, the detail of one is that of the other.
+"""Faint detail of a contrast that another one shows as well, taken from there.
 
-A network learns to take faint detail for noise, and paints flat tissue flat. Between these two
-contrasts it need not: a curve, fitted to the output as a function of the source, carries the
-source's detail over wherever the output has little of its own and does not contradict it. What
-enhances, or ceases to, and all that changes slowly, stays as the network made it. Between other
-contrasts it was tried and did harm (docs/experiments.md).
+A network learns to take faint detail for noise, and paints flat tissue flat. Where two contrasts
+show the same of flat tissue, it need not: a curve, fitted to the output as a function of the
+source, carries the source's detail over wherever the output has little of its own and does not
+contradict it. Lesions, what enhances or ceases to, and all that changes slowly stay as the network
+made them.
+
+T1 and T1c show the same tissue, but where an agent goes. T2 shows, inside a brain, T1 turned upside
+down: water makes the one dark and the other bright. Fat, muscle and marrow, which a head with skull
+has too, break that rule; then the output is no longer the inverse of its source, and nothing is
+taken. Between other contrasts it was tried and did harm (docs/experiments.md).
 """
 
 from __future__ import annotations
+
+from collections.abc import Mapping
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,25 +24,37 @@ from omnisyn.volumes.normalize import head_mask
 Slices = NDArray[np.float32]
 """(slices, rows, columns)"""
 
-PARTNERS = {"T1": "T1c", "T1c": "T1"}
-"""By target, the source whose detail it shares."""
-FAINT = 0.08
+PARTNERS = {"T1": ("T1c",), "T1c": ("T1",), "T2": ("T1", "T1c")}
+"""By target, the sources whose detail it shares, the best first."""
+INVERTED = ("T2",)
+"""Targets that show of their partners the inverse, if they are alike at all."""
+LEAST_INVERSE = -0.5
+"""The highest correlation with its source that such an output may have. Brains have -0.9 to -0.7,
+heads with skull 0.0 to 0.8."""
+FAINT = 0.1
 """Local standard deviation, a.u., at which the network's own detail counts half."""
 _DETAIL_MM = 2.0
 _SLOW_MM = 6.0
 _BINS = 64
 
 
-def with_shared_detail(made: Slices, source: Slices, pixel_mm: tuple[float, float]) -> Slices:
-    """The synthesis of one of the two from the other, with the other's faint detail.
+def with_shared_detail(
+    target: str, made: Slices, sources: Mapping[str, Slices], pixel_mm: tuple[float, float]
+) -> Slices:
+    """A synthesis with the faint detail of the source that shares it; where none does, as it was.
 
     Args:
+        target: the contrast that was made.
         made: (slices, rows, columns) in [0, 1].
-        source: its partner, of the same shape, in [0, 1].
+        sources: what it was made from, of the same shape, in [0, 1].
         pixel_mm: size of a pixel along rows and columns.
     """
+    partner = next((name for name in PARTNERS.get(target, ()) if name in sources), None)
+    if partner is None:
+        return made
+    source = sources[partner]
     head = head_mask([source])
-    if not head.any():
+    if not head.any() or (target in INVERTED and not _inverse(made[head], source[head])):
         return made
     grey_values, means = _curve(source[head], made[head])
     detailed = made.copy()
@@ -49,6 +68,12 @@ def with_shared_detail(made: Slices, source: Slices, pixel_mm: tuple[float, floa
         kept = varied**2 / (varied**2 + FAINT**4)
         detailed[index] = np.where(inside, curved + slow + kept * (rest - slow), made[index])
     return detailed.clip(0, 1)
+
+
+def _inverse(made: NDArray[np.float32], source: NDArray[np.float32]) -> bool:
+    if np.ptp(made) == 0 or np.ptp(source) == 0:
+        return False
+    return float(np.corrcoef(made, source)[0, 1]) < LEAST_INVERSE
 
 
 def _curve(

@@ -17,7 +17,7 @@ from omnisyn.inference.familiarity import Familiarity, examine, examined_slices
 from omnisyn.inference.magnify import magnified_size, resized
 from omnisyn.inference.regrid import onto_first_grid
 from omnisyn.inference.request import source_and_target
-from omnisyn.inference.shared_detail import PARTNERS, with_shared_detail
+from omnisyn.inference.shared_detail import with_shared_detail
 from omnisyn.inference.sidecar import ModelIdentity
 from omnisyn.inference.uncertainty import expected_errors
 from omnisyn.inference.way_back import changed_on_the_way
@@ -238,10 +238,7 @@ class Synthesizer:
                     why=f"weights '{self.identity.name}', precision {self.identity.precision}",
                     remedy="try --precision float32",
                 )
-            partner = PARTNERS.get(name)
-            if partner is not None and partner in sources:
-                pixel_mm = self.pixel_mm or (1.0, 1.0)
-                made[name] = with_shared_detail(slices, sources[partner], pixel_mm)
+            made[name] = with_shared_detail(name, slices, sources, self.pixel_mm or (1.0, 1.0))
         return made
 
     def _decode(

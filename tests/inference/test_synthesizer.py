@@ -33,37 +33,30 @@ def test_targets_come_back_on_the_grid_within_the_range(
     assert not np.array_equal(made["T2"], made["FLAIR"])
 
 
-@pytest.mark.parametrize(
-    ("names", "targets", "shared"),
-    [
-        (["T1"], ["T1c", "T2"], [("T1c", "T1")]),
-        (["T2", "T1c"], ["T1", "FLAIR"], [("T1", "T1c")]),
-        (["T2"], ["T1", "T1c"], []),
-    ],
-)
-def test_only_t1_and_t1c_share_their_faint_detail(
-    loaded: Synthesizer,
-    head: np.ndarray,
-    monkeypatch: pytest.MonkeyPatch,
-    names: list[str],
-    targets: list[str],
-    shared: list[tuple[str, str]],
+def test_each_target_may_get_the_detail_of_its_sources(
+    loaded: Synthesizer, head: np.ndarray, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     slices = GRID.to_slices(scale(head))
-    sources = {name: (number + 1) / 4 * slices for number, name in enumerate(names)}
-    plain = loaded.synthesize_slices(sources, targets)
-    marked: list[np.ndarray] = []
+    sources = {"T2": 0.5 * slices, "PD": slices}
+    plain = loaded.on_pixels(2.0, 3.0).synthesize_slices(sources, ["T1", "FLAIR"])
 
-    def mark(made: np.ndarray, source: np.ndarray, pixel_mm: tuple[float, float]) -> np.ndarray:
-        marked.append(source)
-        return np.full_like(made, 0.25)
+    def mark(
+        target: str,
+        made: np.ndarray,
+        shown: dict[str, np.ndarray],
+        pixel_mm: tuple[float, float],
+    ) -> np.ndarray:
+        assert shown is sources
+        assert pixel_mm == (2.0, 3.0)
+        np.testing.assert_array_equal(made, plain[target])
+        return np.full_like(made, 0.25 if target == "FLAIR" else 0.75)
 
     monkeypatch.setattr(module, "with_shared_detail", mark)
-    made = loaded.synthesize_slices(sources, targets)
-    assert [id(source) for source in marked] == [id(sources[partner]) for _, partner in shared]
-    for target in targets:
-        changed = target in dict(shared)
-        assert np.all(made[target] == (0.25 if changed else plain[target]))
+    made = loaded.on_pixels(2.0, 3.0).synthesize_slices(sources, ["T1", "FLAIR"])
+    assert {name: set(np.unique(values)) for name, values in made.items()} == {
+        "T1": {0.75},
+        "FLAIR": {0.25},
+    }
 
 
 def test_the_model_sees_the_scaled_source_unmirrored(echo: Synthesizer, head: np.ndarray) -> None:
