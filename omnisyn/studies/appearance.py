@@ -19,7 +19,7 @@ from omnisyn.contrasts import NAMES
 from omnisyn.settings import Settings
 
 # The strongest of each change, at strength 1. Estimates; `docs/experiments.md` says what they gave.
-_GAMMA, _GAIN, _FIELD, _NOISE, _BLUR_PIXELS = 0.35, 0.12, 0.20, 0.04, 1.0
+_GAMMA, _GAIN, _FIELD, _NOISE, _BLUR_PIXELS, _BLACK = 0.35, 0.12, 0.20, 0.04, 1.0, 0.5
 
 
 class GreyScales(Settings):
@@ -77,7 +77,10 @@ def vary_protocol(
 
 
 def vary_appearance(images: Tensor, strength: float, generator: torch.Generator) -> Tensor:
-    """Each image changed by its own gamma, gain, smooth field, blur and noise; half of them not.
+    """Each image changed by its own gamma, gain, field, blur, black and noise; half of them not.
+
+    Black is a grey value below which all becomes 0, as filters and corrections leave it: fluid in
+    the middle of a head may then be as dark as air.
 
     Args:
         images: ``[n, 1, rows, columns]`` in [0, 1].
@@ -94,17 +97,19 @@ def vary_appearance(images: Tensor, strength: float, generator: torch.Generator)
     def even(*shape: int) -> Tensor:
         return 2 * torch.rand(count, *shape, generator=generator) - 1
 
-    numbers = strength * even(4, 1, 1, 1)
+    numbers = strength * even(5, 1, 1, 1)
     lattice = strength * _FIELD * even(1, 4, 4)
     changed_ones = (even(1, 1, 1) > 0).to(device)
     noise = torch.randn(images.shape, generator=generator)
-    gamma, gain, blur, level = (numbers[:, number].to(device) for number in range(4))
+    gamma, gain, blur, level, black = numbers.to(device).unbind(dim=1)
     changed = _blurred(images, blur.abs() * _BLUR_PIXELS)
     changed = changed.clamp(min=1e-4) ** torch.exp(_GAMMA * gamma)
     field = functional.interpolate(
         lattice.to(device), size=images.shape[2:], mode="bicubic", align_corners=True
     )
     changed = changed * torch.exp(field + _GAIN * gain)
+    floor = black.clamp(min=0) * _BLACK
+    changed = (changed - floor).clamp(min=0) / (1 - floor)
     # Of a magnitude image: noise in the air is weaker, and never negative.
     seen = (changed / 0.05).clamp(0, 1)
     changed = changed + level.abs() * _NOISE * seen * noise.to(device)

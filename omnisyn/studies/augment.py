@@ -86,8 +86,9 @@ def apply_augmentation(
 ) -> SliceBatch:
     """Cuts a ``crop`` × ``crop`` window out of every slice, flipped, zoomed and rotated as drawn.
 
-    All contrasts of a slice go through the same change, in one bilinear sampling for the batch;
-    what lies outside the frame becomes zero. In-plane pixels are taken as square.
+    All contrasts of a slice go through the same change, in one sampling for the batch, bicubic as
+    where synthesis magnifies; what lies outside the frame becomes zero. In-plane pixels are taken
+    as square.
 
     Args:
         batch: images [batch, 6, rows, columns].
@@ -133,7 +134,7 @@ def apply_augmentation(
     size = torch.tensor([rows, columns], dtype=torch.float32, device=device)
     grid = ((2 * positions + 1) / size - 1).flip(-1).reshape(count, crop, crop, 2)
     images = functional.grid_sample(
-        batch.images, grid, mode="bilinear", padding_mode="zeros", align_corners=False
+        batch.images, grid, mode="bicubic", padding_mode="zeros", align_corners=False
     )
     pixel_mm = batch.pixel_mm / augmentation.zoom.to(device)
     return replace(batch, images=images.clamp_(0, 1), pixel_mm=pixel_mm)

@@ -116,32 +116,47 @@ def test_fluid_and_fat_are_nulled_where_inversion_is_meant_to(profiles):
                 assert expected[0] <= low < high <= expected[1], name
 
 
-def test_training_anywhere_sees_every_kind_of_sequence():
+def test_training_anywhere_sees_every_kind_of_sequence_in_brains():
     """What label maps are scanned with; PD and time of flight are left to the hospitals."""
+    profile = load_cohort("anywhere").profiles["anywhere-brain"]
+    kinds = sequences(profile)
+    gradient_echoes = {"spoiled_gradient_echo", "mprage"}
+    spin_echoes = {"spin_echo", "fast_spin_echo", "inversion_recovery"}
+    assert kinds["T1"] == kinds["T1c"] == gradient_echoes | spin_echoes
+    trains = {scanner.protocols["FLAIR"].echo_train[1] > 60 for scanner in profile.scanners}
+    assert trains == {False, True}
+    flips = [
+        scanner.protocols["T1"].flip_degrees[0]
+        for scanner in profile.scanners
+        if scanner.protocols["T1"].sequence == "spoiled_gradient_echo"
+    ]
+    # In 3D and, with large angles, in 2D.
+    assert min(flips) < 30 < max(flips)
+    echoes = [scanner.protocols["T2"].echo_time_ms for scanner in profile.scanners]
+    assert min(low for low, _ in echoes) < 80
+    assert max(high for _, high in echoes) > 120
+    assert 0.3 < profile.brain_extracted < 0.8
+
+
+def test_training_anywhere_sees_necks_by_spin_echoes():
+    profile = load_cohort("anywhere").profiles["anywhere-neck"]
+    kinds = sequences(profile)
+    assert kinds["T1"] == kinds["T1c"] == {"spin_echo", "fast_spin_echo"}
+    assert profile.brain_extracted == 0
+
+
+def test_training_anywhere_sees_four_contrasts_at_many_fields():
     for profile in load_cohort("anywhere").profiles.values():
         assert profile.contrasts == ("T1", "T1c", "T2", "FLAIR")
-        kinds = {
-            name: {scanner.protocols[name].sequence for scanner in profile.scanners}
-            for name in profile.contrasts
-        }
-        gradient_echoes = {"spoiled_gradient_echo", "mprage"}
-        spin_echoes = {"spin_echo", "fast_spin_echo", "inversion_recovery"}
-        assert kinds["T1"] == kinds["T1c"] == gradient_echoes | spin_echoes
-        trains = {scanner.protocols["FLAIR"].echo_train[1] > 60 for scanner in profile.scanners}
-        assert trains == {False, True}
-        flips = [
-            scanner.protocols["T1"].flip_degrees[0]
-            for scanner in profile.scanners
-            if scanner.protocols["T1"].sequence == "spoiled_gradient_echo"
-        ]
-        # In 3D and, with large angles, in 2D.
-        assert min(flips) < 30 < max(flips)
-        echoes = [scanner.protocols["T2"].echo_time_ms for scanner in profile.scanners]
-        assert min(low for low, _ in echoes) < 80
-        assert max(high for _, high in echoes) > 120
-        fields = {scanner.field_tesla for scanner in profile.scanners}
-        assert {1.0, 1.5, 3.0} <= fields
-    assert 0.3 < load_cohort("anywhere").profiles["anywhere-brain"].brain_extracted < 0.8
+        assert {1.0, 1.5, 3.0} <= {scanner.field_tesla for scanner in profile.scanners}
+
+
+def sequences(profile):
+    """By contrast, the kinds of sequence that a profile's scanners have."""
+    return {
+        name: {scanner.protocols[name].sequence for scanner in profile.scanners}
+        for name in profile.contrasts
+    }
 
 
 @pytest.mark.parametrize("scanner", ANYWHERE, ids=lambda scanner: scanner.model)

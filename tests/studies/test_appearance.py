@@ -39,6 +39,14 @@ def test_air_stays_dark_and_nothing_leaves_the_unit_range():
     assert float(after[:, :, :5].max()) < 0.02
 
 
+def test_some_images_lose_their_darkest_grey_values_and_none_its_brightest():
+    dark = torch.full((200, 1, 16, 16), 0.05)
+    bright = torch.full((200, 1, 16, 16), 0.8)
+    black = vary_appearance(dark, 0.25, generator()).flatten(1).amax(dim=1) == 0
+    assert 0.05 < float(black.float().mean()) < 0.3
+    assert float(vary_appearance(bright, 0.25, generator()).min()) > 0.4
+
+
 def test_a_stronger_change_changes_more():
     before = images()
     weak, strong = (
