@@ -31,7 +31,7 @@ INVERTED = ("T2",)
 LEAST_INVERSE = -0.5
 """The highest correlation with its source that such an output may have. Brains have -0.9 to -0.7,
 heads with skull 0.0 to 0.8."""
-FAINT = 0.1
+FAINT = 0.12
 """Local standard deviation, a.u., at which the network's own detail counts half."""
 _DETAIL_MM = 2.0
 _SLOW_MM = 6.0
