@@ -471,6 +471,7 @@ def calibrate_model(
     name: str | Path | None = None,
     *,
     data: str | Path | None = None,
+    label_maps: Sequence[str | Path] = (),
     patients: int = 26,
     device: str = "auto",
     overwrite: bool = False,
@@ -484,7 +485,8 @@ def calibrate_model(
         name: name, path or `hf-hub:ORG/NAME`; by default the shipped set.
         data: a data root, whose validation patients of role `train` are taken; by default the
             simulator's own.
-        patients: how many of the simulator's; all of a data root's are taken.
+        label_maps: folders of labelled heads, to simulate further patients from.
+        patients: how many of the simulator's, and of label maps; all of a data root's are taken.
 
     Returns:
         The file, `NAME.calibration.safetensors`.
@@ -502,7 +504,7 @@ def calibrate_model(
     root = paths.data_root(None if data is None else Path(data))
     if root is None:
         note(f"no data root given: calibrating on {patients} SIMULATED patients")
-    source = calibration_source(root, patients)
+    source = calibration_source(root, patients, [Path(folder) for folder in label_maps])
     measured = calibrate(
         synthesizer,
         source.validation(),

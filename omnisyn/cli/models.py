@@ -19,6 +19,7 @@ from omnisyn.cli.options import (
     application,
     console_of,
 )
+from omnisyn.cli.training_options import LabelMaps
 
 app = application()
 
@@ -185,8 +186,12 @@ def calibrate(
         ),
     ] = None,
     data: Data = None,
+    label_maps: LabelMaps = None,
     patients: Annotated[
-        int, typer.Option("--patients", min=2, help="How many simulated patients.")
+        int,
+        typer.Option(
+            "--patients", min=2, help="How many simulated patients, and as many of label maps."
+        ),
     ] = 26,
     device: Device = "auto",
     overwrite: Overwrite = False,
@@ -200,6 +205,7 @@ def calibrate(
         path = api.calibrate_model(
             name,
             data=data,
+            label_maps=label_maps or (),
             patients=patients,
             device=device,
             overwrite=overwrite,

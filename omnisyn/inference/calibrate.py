@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,8 +17,10 @@ from omnisyn.inference.synthesizer import Synthesizer
 from omnisyn.inference.uncertainty import ErrorStatistics, ErrorWeights, fit_error_weights, signs
 from omnisyn.listeners import Progress, unwatched
 from omnisyn.simulate.cohort import load_cohort
+from omnisyn.simulate.label_maps import open_label_maps
 from omnisyn.simulate.stream import SimulatedSlices
 from omnisyn.studies.cache import CachedSlices
+from omnisyn.studies.mixed import MixedSlices, OpenSource
 from omnisyn.studies.site import DataRoot
 from omnisyn.studies.slices import SliceBatch, SliceSource, evenly_thinned
 from omnisyn.volumes.normalize import head_mask
@@ -26,18 +29,37 @@ _SLICES_FOR_ERRORS = 2
 _SEVERAL_SOURCES = 2
 
 
-def calibration_source(root: Path | None, patients: int) -> SliceSource:
-    """The validation patients of a data root's training sites; so many of the simulator's for None.
+def calibration_source(
+    root: Path | None, patients: int, label_maps: Sequence[Path] = ()
+) -> SliceSource:
+    """Patients like those that weights are trained on: of validation, so that no training saw them.
+
+    Args:
+        root: its training sites' validation patients are taken; for None the simulator's, of the
+            training hospitals.
+        patients: so many of the simulator's, and as many of label maps.
+        label_maps: folders of labelled heads, deformed and scanned anew, beside the others.
 
     Raises:
-        InputError, UsageError: the root holds no site to train on, see ``DataRoot.select``.
+        InputError, UsageError: the root holds no site to train on, see ``DataRoot.select``; or a
+            folder has no label map.
     """
     # Only validation patients are asked for, so that batches and windows do not matter.
+    shared: dict[str, Any] = {"crop": 32, "seed": 0}
+    simulated: dict[str, Any] = {"validation_patients": patients, **shared}
+    openers: list[OpenSource] = []
     if root is not None:
-        return CachedSlices(DataRoot(root).select("train"), batch_size=1, crop=32, seed=0)
-    return SimulatedSlices(
-        load_cohort("hospitals"), batch_size=1, crop=32, seed=0, validation_patients=patients
-    )
+        sites = DataRoot(root).select("train")
+        openers.append(lambda size: CachedSlices(sites, batch_size=size, **shared))
+    else:
+        hospitals = load_cohort("hospitals")
+        openers.append(lambda size: SimulatedSlices(hospitals, batch_size=size, **simulated))
+    if label_maps:
+        anatomy, wide = open_label_maps(label_maps), load_cohort("anywhere")
+        openers.append(
+            lambda size: SimulatedSlices(wide, batch_size=size, anatomy=anatomy, **simulated)
+        )
+    return MixedSlices(openers, [1] * len(openers)) if len(openers) > 1 else openers[0](1)
 
 
 def calibrate(

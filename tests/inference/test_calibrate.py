@@ -1,6 +1,7 @@
 from dataclasses import replace
 from itertools import permutations
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -8,8 +9,10 @@ import torch
 
 from omnisyn.contrasts import NAMES
 from omnisyn.errors import InputError
-from omnisyn.inference.calibrate import calibrate
+from omnisyn.inference import calibrate as module
+from omnisyn.inference.calibrate import calibrate, calibration_source
 from omnisyn.inference.synthesizer import Synthesizer
+from omnisyn.studies.site import SiteSettings, write_site
 from tests.inference.ellipses import ellipses
 
 
@@ -58,3 +61,33 @@ def test_errors_are_measured_on_plain_targets_only(synthesizer: Synthesizer) -> 
     none = [replace(each, fat_suppressed=each.present) for each in patients]
     with pytest.raises(InputError, match="without fat suppression"):
         calibrate(synthesizer, none, "none of them", simulated=True)
+
+
+def test_heads_of_label_maps_stand_beside_the_others(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    class Named:
+        simulated, credits = True, ()
+
+        def __init__(self, data: Any, **options: Any) -> None:
+            anatomy = options.get("anatomy")
+            kind = data.settings.name if hasattr(data, "settings") else "clinic"
+            self.name = f"{kind} of label maps" if anatomy else kind
+            self.count = options.get("validation_patients", 1)
+
+        def validation(self) -> list[str]:
+            return [self.name] * self.count
+
+    (tmp_path / "DCA.nii.gz").touch()
+    (tmp_path / "sites").mkdir()
+    write_site(tmp_path / "sites", SiteSettings(name="clinic", role="train"))
+    monkeypatch.setattr(module, "CachedSlices", Named)
+    monkeypatch.setattr(module, "SimulatedSlices", Named)
+    labelled = ["anywhere of label maps"] * 2
+    for root, label_maps, patients in (
+        (None, [], ["hospitals"] * 2),
+        (None, [tmp_path], ["hospitals"] * 2 + labelled),
+        (tmp_path / "sites", [], ["clinic"]),
+        (tmp_path / "sites", [tmp_path], ["clinic", *labelled]),
+    ):
+        assert list(calibration_source(root, 2, label_maps).validation()) == patients
