@@ -65,7 +65,8 @@ def with_shared_detail(
         share = _blurred(inside.astype(np.float64), _SLOW_MM, pixel_mm)
         slow = inside * _blurred(rest, _SLOW_MM, pixel_mm) / np.maximum(share, 1e-6)
         varied = np.maximum(_variance(made[index], pixel_mm), _variance(rest, pixel_mm))
-        kept = varied**2 / (varied**2 + FAINT**4)
+        # Steep, so that flat tissue gives way and a small vessel or lesion keeps its contrast.
+        kept = varied**4 / (varied**4 + FAINT**8)
         detailed[index] = np.where(inside, curved + slow + kept * (rest - slow), made[index])
     return detailed.clip(0, 1)
 

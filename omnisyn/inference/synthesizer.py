@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from omnisyn.contrasts import NAMES, contrast
 from omnisyn.errors import ModelError, ResourceError, UsageError
+from omnisyn.inference.air import with_dark_air
 from omnisyn.inference.calibration import Calibration, read_calibration
 from omnisyn.inference.familiarity import Familiarity, examine, examined_slices
 from omnisyn.inference.magnify import magnified_size, resized
@@ -238,7 +239,9 @@ class Synthesizer:
                     why=f"weights '{self.identity.name}', precision {self.identity.precision}",
                     remedy="try --precision float32",
                 )
-            made[name] = with_shared_detail(name, slices, sources, self.pixel_mm or (1.0, 1.0))
+            pixel_mm = self.pixel_mm or (1.0, 1.0)
+            detailed = with_shared_detail(name, slices, sources, pixel_mm)
+            made[name] = with_dark_air(detailed, sources, pixel_mm)
         return made
 
     def _decode(

@@ -9,7 +9,7 @@ from omnisyn.errors import ModelError, ResourceError, UsageError
 from omnisyn.geometry import Geometry
 from omnisyn.inference import synthesizer as module
 from omnisyn.inference.synthesizer import Synthesizer
-from omnisyn.volumes.normalize import scale
+from omnisyn.volumes.normalize import head_mask, scale
 from omnisyn.volumes.volume import Volume
 
 GRID = Geometry((20, 24, 6), np.diag([1.5, 1.5, 4.0, 1.0]))
@@ -38,6 +38,7 @@ def test_each_target_may_get_the_detail_of_its_sources(
 ) -> None:
     slices = GRID.to_slices(scale(head))
     sources = {"T2": 0.5 * slices, "PD": slices}
+    monkeypatch.setattr(module, "with_dark_air", lambda made, shown, pixel_mm: made)
     plain = loaded.on_pixels(2.0, 3.0).synthesize_slices(sources, ["T1", "FLAIR"])
 
     def mark(
@@ -57,6 +58,16 @@ def test_each_target_may_get_the_detail_of_its_sources(
         "T1": {0.75},
         "FLAIR": {0.25},
     }
+
+
+def test_air_is_no_brighter_than_in_the_sources(loaded: Synthesizer, head: np.ndarray) -> None:
+    slices = GRID.to_slices(scale(head))
+    made = loaded.on_pixels(50.0, 50.0).synthesize_slices({"T1": slices}, ["T2"])["T2"]
+    # With such pixels all that is not head is far from it.
+    air = ~head_mask([slices])
+    assert air.any()
+    assert np.all(made[air] <= slices[air])
+    assert made[~air].max() > slices[air].max()
 
 
 def test_the_model_sees_the_scaled_source_unmirrored(echo: Synthesizer, head: np.ndarray) -> None:

@@ -1,0 +1,44 @@
+import numpy as np
+
+from omnisyn.inference.air import MARGIN_MM, with_dark_air
+
+
+def head(half: int = 10) -> np.ndarray:
+    """A square head in the middle of air that is grainy, (2, 64, 64); none in the second slice."""
+    image = np.full((2, 64, 64), 0.02, dtype=np.float32)
+    image[0, 32 - half : 32 + half, 32 - half : 32 + half] = 0.5
+    return image
+
+
+def test_far_from_the_head_nothing_is_brighter_than_the_sources() -> None:
+    source = head()
+    made = np.full_like(source, 0.3)
+    found = with_dark_air(made, {"T1": source}, (1.0, 1.0))
+    assert np.all(found[0, 22:42, 22:42] == np.float32(0.3))
+    assert np.all(found[0, 32, 42 : 42 + int(MARGIN_MM) - 1] == np.float32(0.3))
+    assert np.all(found[0, 32, 42 + int(MARGIN_MM) :] == np.float32(0.02))
+    assert np.all(found[1] == np.float32(0.02))
+    assert np.all(made == np.float32(0.3))
+
+
+def test_what_is_darker_than_the_sources_stays() -> None:
+    source = head()
+    made = np.where(source > 0.1, 0.3, 0.01).astype(np.float32)
+    np.testing.assert_array_equal(with_dark_air(made, {"T1": source}, (1.0, 1.0)), made)
+
+
+def test_a_head_that_one_source_shows_is_no_air() -> None:
+    made = np.full((2, 64, 64), 0.3, dtype=np.float32)
+    wide, narrow = head(20), head(4)
+    found = with_dark_air(made, {"T1": narrow, "T2": wide}, (1.0, 1.0))
+    assert np.all(found[0, 12:52, 12:52] == np.float32(0.3))
+    alone = with_dark_air(made, {"T1": narrow}, (1.0, 1.0))
+    assert alone[0, 13, 13] == np.float32(0.02)
+
+
+def test_the_margin_is_in_millimetres() -> None:
+    made = np.full((2, 64, 64), 0.3, dtype=np.float32)
+    found = with_dark_air(made, {"T1": head()}, (1.0, 5.0))
+    assert found[0, 32, 43] == np.float32(0.3)
+    assert found[0, 32, 46] == np.float32(0.02)
+    assert found[0, 46, 32] == np.float32(0.3)
