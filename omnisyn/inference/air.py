@@ -18,6 +18,8 @@ Slices = NDArray[np.float32]
 
 MARGIN_MM = 10.0
 """Scalp, where its fat is suppressed in every source, may be as dark as air: so far it reaches."""
+_SPECK_MM2 = 50.0
+"""What is smaller, and apart from all else, is a speck of noise and no head."""
 
 
 def with_dark_air(
@@ -35,10 +37,22 @@ def with_dark_air(
     """
     from scipy.ndimage import distance_transform_edt
 
+    rows_mm, columns_mm = pixel_mm
     shown = list(sources.values())
     limited = made.copy()
-    for index, head in enumerate(head_mask(shown)):
+    for index, found in enumerate(head_mask(shown)):
+        head = _without_specks(found, _SPECK_MM2 / (rows_mm * columns_mm))
         away = distance_transform_edt(~head, sampling=pixel_mm) if head.any() else np.inf
         darkest = np.minimum(made[index], np.max([source[index] for source in shown], axis=0))
         limited[index] = np.where(away > MARGIN_MM, darkest, made[index])
     return limited
+
+
+def _without_specks(head: NDArray[np.bool_], least_pixels: float) -> NDArray[np.bool_]:
+    from scipy.ndimage import label
+
+    parts, _ = label(head)
+    large = np.bincount(parts.ravel()) >= least_pixels
+    large[0] = False
+    kept: NDArray[np.bool_] = large[parts]
+    return kept

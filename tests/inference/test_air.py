@@ -42,3 +42,12 @@ def test_the_margin_is_in_millimetres() -> None:
     assert found[0, 32, 43] == np.float32(0.3)
     assert found[0, 32, 46] == np.float32(0.02)
     assert found[0, 46, 32] == np.float32(0.3)
+
+
+def test_a_speck_of_noise_is_no_head() -> None:
+    source = head()
+    source[0, 4:9, 4:9] = 0.1
+    source[0, 50:60, 50:60] = 0.1
+    found = with_dark_air(np.full_like(source, 0.3), {"T1": source}, (1.0, 1.0))
+    assert np.all(found[0, 4:9, 4:9] == np.float32(0.1))
+    assert np.all(found[0, 50:60, 50:60] == np.float32(0.3))
