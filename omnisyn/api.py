@@ -503,7 +503,8 @@ def calibrate_model(
     synthesizer = Synthesizer.load(name, device, cache=cache_dir, note=note)
     root = paths.data_root(None if data is None else Path(data))
     if root is None:
-        note(f"no data root given: calibrating on {patients} SIMULATED patients")
+        besides = ", and as many of label maps" if label_maps else ""
+        note(f"no data root given: calibrating on {patients} SIMULATED patients{besides}")
     source = calibration_source(root, patients, [Path(folder) for folder in label_maps])
     measured = calibrate(
         synthesizer,

@@ -9,6 +9,7 @@ from omnisyn.cli.options import (
     Config,
     Data,
     Device,
+    LabelMaps,
     Precision,
     Quiet,
     Seed,
@@ -19,7 +20,6 @@ from omnisyn.cli.options import (
 from omnisyn.cli.training_options import (
     ClipWeights,
     Init,
-    LabelMaps,
     MaxSteps,
     MaxTime,
     Objective,

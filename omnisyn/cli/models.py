@@ -13,13 +13,13 @@ from omnisyn.cli.options import (
     Data,
     Device,
     Json,
+    LabelMaps,
     Overwrite,
     Quiet,
     Verbose,
     application,
     console_of,
 )
-from omnisyn.cli.training_options import LabelMaps
 
 app = application()
 

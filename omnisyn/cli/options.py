@@ -107,6 +107,14 @@ Verbose = Annotated[
         "--verbose", "-v", count=True, show_default=False, help="More notes; -vv adds tracebacks."
     ),
 ]
+LabelMaps = Annotated[
+    list[Path] | None,
+    typer.Option(
+        "--label-maps",
+        metavar="FOLDER",
+        help="Labelled heads to simulate patients from, beside the other ones; repeatable.",
+    ),
+]
 Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
 Config = Annotated[
     Path | None,

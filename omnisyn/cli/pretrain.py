@@ -9,6 +9,7 @@ from omnisyn.cli.options import (
     Config,
     Data,
     Device,
+    LabelMaps,
     Precision,
     Quiet,
     Seed,
@@ -18,7 +19,6 @@ from omnisyn.cli.options import (
 )
 from omnisyn.cli.training_options import (
     Init,
-    LabelMaps,
     MaxSteps,
     MaxTime,
     Out,

@@ -48,14 +48,6 @@ Out = Annotated[
         "--out", "-o", metavar="RUN", help="Folder of the run.  [default: runs/STAGE-RECIPE-NNN]"
     ),
 ]
-LabelMaps = Annotated[
-    list[Path] | None,
-    typer.Option(
-        "--label-maps",
-        metavar="FOLDER",
-        help="Labelled heads to simulate patients from, beside the other ones; repeatable.",
-    ),
-]
 Init = Annotated[
     list[str] | None,
     typer.Option(

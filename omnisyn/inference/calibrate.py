@@ -59,7 +59,7 @@ def calibration_source(
         openers.append(
             lambda size: SimulatedSlices(wide, batch_size=size, anatomy=anatomy, **simulated)
         )
-    return MixedSlices(openers, [1] * len(openers)) if len(openers) > 1 else openers[0](1)
+    return MixedSlices(openers, [1] * len(openers))
 
 
 def calibrate(

@@ -22,12 +22,12 @@ from torch.nn import functional
 
 from omnisyn.contrasts import NAMES
 from omnisyn.errors import InputError
+from omnisyn.inference.uncertainty import Slices
 from omnisyn.inference.way_back import INVERTED, likeliest, without_agent
 from omnisyn.models.generator import Generator
 from omnisyn.studies.slices import SliceBatch, evenly_thinned
 from omnisyn.volumes.normalize import head_boxes, head_mask, head_slices
 
-Slices = NDArray[np.float32]
 Description = NDArray[np.float32]
 
 EXAMINED_SLICES = 4

@@ -19,18 +19,16 @@ from collections.abc import Mapping
 import numpy as np
 from numpy.typing import NDArray
 
+from omnisyn.inference.uncertainty import Slices
 from omnisyn.volumes.normalize import head_mask
 
-Slices = NDArray[np.float32]
-"""(slices, rows, columns)"""
-
-PARTNERS = {"T1": ("T1c",), "T1c": ("T1",), "T2": ("T1", "T1c")}
+_PARTNERS = {"T1": ("T1c",), "T1c": ("T1",), "T2": ("T1", "T1c")}
 """By target, the sources whose detail it shares, the best first."""
-INVERTED = ("T2",)
-"""Targets that show of their partners the inverse, if they are alike at all."""
-LEAST_INVERSE = -0.5
-"""The highest correlation with its source that such an output may have. Brains have -0.9 to -0.7,
-heads with skull 0.0 to 0.8."""
+_BRAIN_ONLY = ("T2",)
+"""Targets that share it inside a brain alone, where they are the inverse of their partners."""
+_INVERSE_BELOW = -0.5
+"""Correlation of an output with its source: brains have -0.9 to -0.7, heads with skull 0.0 to
+0.8."""
 FAINT = 0.12
 """Local standard deviation, a.u., at which the network's own detail counts half."""
 _DETAIL_MM = 2.0
@@ -49,12 +47,12 @@ def with_shared_detail(
         sources: what it was made from, of the same shape, in [0, 1].
         pixel_mm: size of a pixel along rows and columns.
     """
-    partner = next((name for name in PARTNERS.get(target, ()) if name in sources), None)
+    partner = next((name for name in _PARTNERS.get(target, ()) if name in sources), None)
     if partner is None:
         return made
     source = sources[partner]
     head = head_mask([source])
-    if not head.any() or (target in INVERTED and not _inverse(made[head], source[head])):
+    if not head.any() or (target in _BRAIN_ONLY and not _inverse(made[head], source[head])):
         return made
     grey_values, means = _curve(source[head], made[head])
     detailed = made.copy()
@@ -74,7 +72,7 @@ def with_shared_detail(
 def _inverse(made: NDArray[np.float32], source: NDArray[np.float32]) -> bool:
     if np.ptp(made) == 0 or np.ptp(source) == 0:
         return False
-    return float(np.corrcoef(made, source)[0, 1]) < LEAST_INVERSE
+    return float(np.corrcoef(made, source)[0, 1]) < _INVERSE_BELOW
 
 
 def _curve(

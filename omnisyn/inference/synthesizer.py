@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from omnisyn.contrasts import NAMES, contrast
 from omnisyn.errors import ModelError, ResourceError, UsageError
-from omnisyn.inference.air import with_dark_air
+from omnisyn.inference.air import brightest_possible
 from omnisyn.inference.calibration import Calibration, read_calibration
 from omnisyn.inference.familiarity import Familiarity, examine, examined_slices
 from omnisyn.inference.magnify import magnified_size, resized
@@ -232,6 +232,8 @@ class Synthesizer:
                 made[name][chosen] = slices
             first += len(chosen)
             progress(first, len(filled), " ".join(names))
+        pixel_mm = self.pixel_mm or (1.0, 1.0)
+        brightest = brightest_possible(sources, pixel_mm)
         for name, slices in made.items():
             if not np.isfinite(slices).all():
                 raise ModelError(
@@ -239,9 +241,8 @@ class Synthesizer:
                     why=f"weights '{self.identity.name}', precision {self.identity.precision}",
                     remedy="try --precision float32",
                 )
-            pixel_mm = self.pixel_mm or (1.0, 1.0)
             detailed = with_shared_detail(name, slices, sources, pixel_mm)
-            made[name] = with_dark_air(detailed, sources, pixel_mm)
+            made[name] = np.minimum(detailed, brightest)
         return made
 
     def _decode(

@@ -136,6 +136,9 @@ def apply_augmentation(
     images = functional.grid_sample(
         batch.images, grid, mode="bicubic", padding_mode="zeros", align_corners=False
     )
+    # A cubic reaches a pixel out of the frame.
+    inside = ((positions > -0.5) & (positions < size - 0.5)).all(dim=-1)
+    images = images * inside.reshape(count, 1, crop, crop)
     pixel_mm = batch.pixel_mm / augmentation.zoom.to(device)
     return replace(batch, images=images.clamp_(0, 1), pixel_mm=pixel_mm)
 

@@ -120,7 +120,7 @@ def test_weights_are_calibrated_once_and_then_say_how_sure_they_are(
         shutil.copy(path, tmp_path)
 
     class Ellipses:
-        name, simulated = "ellipses", True
+        name, simulated, credits = "ellipses", True, ()
 
         def __init__(self, *_: object, validation_patients: int, **__: object) -> None:
             self.count = validation_patients

@@ -38,7 +38,7 @@ def test_each_target_may_get_the_detail_of_its_sources(
 ) -> None:
     slices = GRID.to_slices(scale(head))
     sources = {"T2": 0.5 * slices, "PD": slices}
-    monkeypatch.setattr(module, "with_dark_air", lambda made, shown, pixel_mm: made)
+    monkeypatch.setattr(module, "brightest_possible", lambda shown, pixel_mm: np.float32(1))
     plain = loaded.on_pixels(2.0, 3.0).synthesize_slices(sources, ["T1", "FLAIR"])
 
     def mark(
