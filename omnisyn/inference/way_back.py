@@ -46,9 +46,10 @@ def changed_on_the_way(
         contrasts: that the weights know.
 
     Returns:
-        The mean absolute difference in the head, a.u., for `given_as`, for each other contrast that
-        is likely (T1 and T1c count as one), and for an inverted image of `given_as`. Only those for
-        which the weights know the contrast and the one on its way.
+        The mean absolute difference in the head, a.u., each image less its median there, for
+        `given_as`, for each other contrast that is likely (T1 and T1c count as one), and for an
+        inverted image of `given_as`. Only those for which the weights know the contrast and the one
+        on its way.
     """
     slices = slices[evenly_thinned(range(len(slices)), _SLICES)]
     head = head_mask([slices])
@@ -74,4 +75,8 @@ def _changed(synthesize: Synthesize, slices: Slices, name: str, head: NDArray[np
     way = _BY_WAY_OF[name]
     there: Mapping[str, Slices] = synthesize({name: slices}, [way])
     back = synthesize({way: there[way]}, [name])[name]
-    return float(np.abs(back - slices)[head].mean()) if head.any() else 0.0
+    if not head.any():
+        return 0.0
+    # How bright a head comes back as a whole is a guess of the target's protocol, whatever it was.
+    before, after = (image[head] - np.median(image[head]) for image in (slices, back))
+    return float(np.abs(after - before).mean())

@@ -6,7 +6,8 @@ import pytest
 from omnisyn.inference.way_back import INVERTED, changed_on_the_way, likeliest
 
 # Of three tissues. A model that knows nothing else takes every value for the nearest tissue.
-LEVELS = {"T1": (0.9, 0.5, 0.2), "T1c": (0.9, 0.6, 0.2), "T2": (0.3, 0.6, 1.0)}
+# No two of them differ by brightness as a whole alone, taken for each other.
+LEVELS = {"T1": (0.9, 0.5, 0.2), "T1c": (0.9, 0.6, 0.2), "T2": (0.3, 0.75, 1.0)}
 LEVELS["FLAIR"] = (0.5, 0.8, 0.2)
 KNOWN = tuple(LEVELS)
 
@@ -54,10 +55,20 @@ def test_an_inverted_image_is_told_as_that() -> None:
 
 def test_the_difference_is_a_mean_over_the_head_alone() -> None:
     shown = image("T1")
-    shifted = np.where(shown > 0, shown - 0.05, 0).astype(np.float32)
-    wide = np.pad(shifted, ((0, 0), (9, 0), (0, 30)))
+    middle = shown == np.float32(0.9)
+    changed_there = np.where(middle, shown - 0.05, shown).astype(np.float32)
+    wide = np.pad(changed_there, ((0, 0), (9, 0), (0, 30)))
     changed = changed_on_the_way(synthesize, wide, "T1", KNOWN)
-    assert changed["T1"] == pytest.approx(0.05, abs=1e-6)
+    share = middle.sum() / (shown > 0).sum()
+    assert changed["T1"] == pytest.approx(0.05 * share, rel=1e-4)
+
+
+def test_brightness_as_a_whole_does_not_count() -> None:
+    """Another protocol gives another grey scale, and no other contrast."""
+    shown = image("T1")
+    shifted = np.where(shown > 0, shown - 0.05, 0).astype(np.float32)
+    changed = changed_on_the_way(synthesize, shifted, "T1", KNOWN)
+    assert changed["T1"] == pytest.approx(0, abs=1e-6)
 
 
 def test_t1_and_t1c_are_not_held_against_each_other() -> None:
