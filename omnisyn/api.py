@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from omnisyn.inference.request import Output
     from omnisyn.models.hub.pull import PulledWeights
     from omnisyn.models.hub.push import PushedWeights
-    from omnisyn.studies.prepare import PrepareSummary
+    from omnisyn.preparation.prepare import PrepareSummary
     from omnisyn.studies.site import Site
     from omnisyn.training.run import RunResult
     from omnisyn.volumes.inspection import Inspected
@@ -309,7 +309,7 @@ def prepare(
         credit: of a new site: whom to thank; it goes into the card of weights trained on it.
         brain_atlases: whole-head label maps; with them the volumes are 0 outside the brain.
     """
-    from omnisyn.studies.prepare import prepare as prepare_site
+    from omnisyn.preparation.prepare import prepare as prepare_site
     from omnisyn.studies.site import ROLES
 
     if role not in (None, *ROLES):

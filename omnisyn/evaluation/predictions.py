@@ -24,12 +24,12 @@ from omnisyn.contrasts import NAMES, contrast, guess_contrast
 from omnisyn.errors import InputError, UsageError
 from omnisyn.evaluation.results import Direction
 from omnisyn.paths import name_of
+from omnisyn.studies.image_names import SYNTHETIC
 from omnisyn.studies.patient import Patient
 from omnisyn.studies.study import Study
 from omnisyn.volumes.read import read_sidecar, read_volume
 from omnisyn.volumes.write import NIFTI_SUFFIXES, sidecar_path
 
-_SYNTHETIC = "desc-synth"
 _UNCERTAINTY = "uncertainty"
 """Suffix of a map that says how sure a prediction is, and is none."""
 
@@ -157,7 +157,7 @@ def direction_of(path: Path) -> Direction | None:
     if divider:
         return _named(sources.split("+"), target)
     words = stem.split("_")
-    if _SYNTHETIC not in words or words[-1] == _UNCERTAINTY:
+    if SYNTHETIC not in words or words[-1] == _UNCERTAINTY:
         return None
     told = read_sidecar(path)
     made = _target_of(told, stem)

@@ -16,7 +16,7 @@ from omnisyn.contrasts import CONTRASTS, Contrast, contrast, guess_contrast
 from omnisyn.errors import InputError, UsageError
 from omnisyn.inference.naming import without_contrast
 from omnisyn.paths import name_of, named
-from omnisyn.studies.discover import shows_no_contrast
+from omnisyn.studies.image_names import shows_no_contrast
 from omnisyn.studies.subjects import labels, names_subject, owner, owners
 from omnisyn.volumes.read import is_dicom_folder, read_sidecar, stated_contrast
 from omnisyn.volumes.write import NIFTI_SUFFIXES

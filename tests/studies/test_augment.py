@@ -15,7 +15,7 @@ from omnisyn.studies.augment import (
 )
 from omnisyn.studies.seeding import generator_at
 from omnisyn.studies.slices import SliceBatch
-from tests.studies.conftest import NO_AUGMENTATION
+from tests.small_heads import NO_AUGMENTATION
 
 
 def _batch(count: int = 3, rows: int = 40, columns: int = 36, seed: int = 0) -> SliceBatch:

@@ -16,7 +16,7 @@ from omnisyn.studies.cache_files import build_cache, open_cache
 from omnisyn.studies.site import Site
 from omnisyn.studies.slices import SliceSource
 from omnisyn.volumes.write import write_volume
-from tests.studies.conftest import NO_AUGMENTATION
+from tests.small_heads import NO_AUGMENTATION
 
 MakeSite = Callable[..., Site]
 

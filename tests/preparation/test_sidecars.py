@@ -3,7 +3,7 @@
 import json
 import math
 
-from omnisyn.studies.sidecars import impersonal
+from omnisyn.preparation.sidecars import impersonal
 
 
 def test_how_a_scan_was_made_is_kept() -> None:

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from omnisyn.errors import InputError
 from omnisyn.geometry import Geometry
-from omnisyn.studies.brain import brain_mask, read_atlas
+from omnisyn.preparation.brain import brain_mask, read_atlas
 from omnisyn.volumes.volume import Volume
 from omnisyn.volumes.write import write_volume
 

@@ -9,7 +9,7 @@ from scipy import ndimage
 
 from omnisyn.errors import InputError
 from omnisyn.geometry import Geometry
-from omnisyn.studies.register import head_corners, register, resample
+from omnisyn.preparation.register import head_corners, register, resample
 from omnisyn.volumes.read import read_volume
 from omnisyn.volumes.volume import Volume
 

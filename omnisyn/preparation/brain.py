@@ -19,7 +19,7 @@ from scipy import ndimage
 
 from omnisyn.errors import InputError
 from omnisyn.geometry import Geometry
-from omnisyn.studies.register import (
+from omnisyn.preparation.register import (
     WORKING_SPACING_MM,
     empty_image,
     mass_centre,

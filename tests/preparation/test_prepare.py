@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 
 from omnisyn.errors import InputError, UsageError
 from omnisyn.geometry import Geometry
+from omnisyn.preparation.prepare import prepare
 from omnisyn.studies.cache import CachedSlices
 from omnisyn.studies.cache_files import open_cache
-from omnisyn.studies.prepare import prepare
 from omnisyn.studies.site import DataRoot, Site
 from omnisyn.volumes.read import read_volume
 from omnisyn.volumes.volume import Volume
@@ -129,8 +129,8 @@ def test_patient_whose_brain_is_not_found_is_named(
     def none(scan: Volume, atlases: list[str]) -> NDArray[np.bool_]:
         raise InputError("no brain was found", where=scan.provenance.name)
 
-    monkeypatch.setattr("omnisyn.studies.brain.read_atlas", lambda path: path.name)
-    monkeypatch.setattr("omnisyn.studies.brain.brain_mask", none)
+    monkeypatch.setattr("omnisyn.preparation.brain.read_atlas", lambda path: path.name)
+    monkeypatch.setattr("omnisyn.preparation.brain.brain_mask", none)
     with pytest.raises(InputError, match="brains/case2/T1: no brain was found"):
         prepare(source, tmp_path / "root" / "brains", brain_atlases=[Path("one")])
 
@@ -145,8 +145,8 @@ def test_brain_alone_is_kept_where_atlases_are_given(
         mask[8:20, 8:24, 2:8] = True
         return mask
 
-    monkeypatch.setattr("omnisyn.studies.brain.read_atlas", lambda path: path.name)
-    monkeypatch.setattr("omnisyn.studies.brain.brain_mask", middle)
+    monkeypatch.setattr("omnisyn.preparation.brain.read_atlas", lambda path: path.name)
+    monkeypatch.setattr("omnisyn.preparation.brain.brain_mask", middle)
     prepare(source, tmp_path / "root" / "whole")
     site = prepare(
         source, tmp_path / "root" / "brains", brain_atlases=[Path("one"), Path("two")]

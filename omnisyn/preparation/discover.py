@@ -13,11 +13,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from omnisyn.contrasts import NAMES, guess_contrast
+from omnisyn.contrasts import NAMES
 from omnisyn.errors import InputError
 from omnisyn.paths import name_of
+from omnisyn.studies.image_names import Kind, shown_by
 from omnisyn.studies.site import CACHE_FOLDER, SITE_FILE
-from omnisyn.studies.subjects import names_subject, owners, person, without_labels
+from omnisyn.studies.subjects import names_subject, owners, person
 from omnisyn.volumes.atomic import resource_error
 from omnisyn.volumes.read import read_sidecar
 from omnisyn.volumes.write import NIFTI_SUFFIXES
@@ -31,22 +32,6 @@ _VISIT = re.compile(
     re.IGNORECASE,
 )
 _OTHER_FOLDERS = {"derivatives", "sourcedata", "code", CACHE_FOLDER}
-_MASK_WORDS = {
-    "tumour": "tumour",
-    "tumor": "tumour",
-    "gtv": "tumour",
-    "gtvp": "tumour",
-    "nodes": "nodes",
-    "gtvn": "nodes",
-    "lesion": "lesions",
-    "lesions": "lesions",
-}
-_LABEL_WORDS = {
-    *_MASK_WORDS,
-    "mask", "brainmask", "headmask", "seg", "segmentation", "dseg", "probseg", "label", "labels",
-    "roi", "gt", "tissues", "tissue",
-}  # fmt: skip
-_SYNTHETIC = "desc-synth"
 
 
 @dataclass
@@ -137,14 +122,6 @@ def find_patients(source: Path) -> Found:
     return Found(tuple(kept), tuple(sorted(ignored)))
 
 
-def shows_no_contrast(name: str) -> bool:
-    """Whether the name of a file or folder is that of a mask, a label map or a synthetic image,
-    whatever contrast it speaks of."""
-    # Without the subject's own label, which may well be spelled like one of the words.
-    rest = without_labels(name).lower()
-    return _SYNTHETIC in rest or not _LABEL_WORDS.isdisjoint(re.split(r"[^a-z]+", rest))
-
-
 def require_folder(source: Path) -> None:
     """Refuses a source that is missing or a file.
 
@@ -171,21 +148,10 @@ def _nifti_files(folder: Path, levels: int) -> Iterator[Path]:
             yield from _nifti_files(path, levels - 1)
 
 
-def _shown(path: Path) -> tuple[str, str]:
-    """("contrast" | "mask" | "nothing", its name)."""
-    # Without the subject's own label, which may well be spelled like a contrast.
-    stem = without_labels(path.name)
-    words = [word for word in re.split(r"[^a-z0-9]+", stem.lower()) if word]
-    if _SYNTHETIC in stem.lower() or read_sidecar(path).get("Synthetic") is True:
+def _shown(path: Path) -> tuple[Kind, str]:
+    if read_sidecar(path).get("Synthetic") is True:
         return "nothing", ""
-    # A series may be called after the head that it shows; here a file of that name is a mask.
-    if "head" in words or shows_no_contrast(path.name):
-        masks = {_MASK_WORDS[word] for word in words if word in _MASK_WORDS}
-        if words in (["head"], ["head", "mask"], ["headmask"]):
-            masks = {"head"}
-        return ("mask", masks.pop()) if len(masks) == 1 else ("nothing", "")
-    shown = guess_contrast(stem)
-    return ("contrast", shown.name) if shown else ("nothing", "")
+    return shown_by(path.name)
 
 
 def _owners(paths: list[Path], source: Path) -> dict[Path, tuple[str, ...]]:

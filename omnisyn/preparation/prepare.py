@@ -12,16 +12,16 @@ from omnisyn.contrasts import NAMES
 from omnisyn.errors import InputError, UsageError
 from omnisyn.listeners import Note, Progress, unheard, unwatched
 from omnisyn.paths import name_of
+from omnisyn.preparation.alignment import align_patient, read_atlases
+from omnisyn.preparation.discover import Found, FoundPatient, find_patients, require_folder
+from omnisyn.preparation.sidecars import impersonal, names_people
 from omnisyn.settings import parse
-from omnisyn.studies.alignment import align_patient, read_atlases
 from omnisyn.studies.cache_files import CacheIndex, build_cache
-from omnisyn.studies.discover import Found, FoundPatient, find_patients, require_folder
 from omnisyn.studies.patients_table import (
     IDENTIFIER,
     check_identifier,
     read_patients_table,
 )
-from omnisyn.studies.sidecars import impersonal, names_people
 from omnisyn.studies.site import (
     PUBLIC_SITE,
     ROOT_FILE,

@@ -17,14 +17,14 @@ from omnisyn.volumes.read import read_sidecar
 from omnisyn.volumes.write import write_volume
 
 if TYPE_CHECKING:
-    from omnisyn.studies.brain import Atlas
+    from omnisyn.preparation.brain import Atlas
 
 
 def read_atlases(paths: Sequence[Path]) -> list[Atlas]:
     """Reads label maps of heads. Errors as in ``brain.read_atlas``."""
     if not paths:
         return []
-    from omnisyn.studies.brain import read_atlas
+    from omnisyn.preparation.brain import read_atlas
 
     return [read_atlas(path) for path in paths]
 
@@ -48,7 +48,7 @@ def align_patient(patient: Patient, atlases: Sequence[Atlas] = (), note: Note = 
         if volumes[name].geometry.matches(fixed.geometry):
             continue
         # Heavy, and not needed where everything is aligned.
-        from omnisyn.studies.register import INTERPOLATION, register, resample
+        from omnisyn.preparation.register import INTERPOLATION, register, resample
 
         with _told_of(patient, name):
             found = register(fixed, volumes[name])
@@ -64,7 +64,7 @@ def align_patient(patient: Patient, atlases: Sequence[Atlas] = (), note: Note = 
     if moved:
         note(f"{patient.identifier}: registered to {reference}: {', '.join(moved)}")
     if atlases:
-        from omnisyn.studies.brain import brain_mask
+        from omnisyn.preparation.brain import brain_mask
 
         with _told_of(patient, reference):
             mask = brain_mask(fixed, atlases)

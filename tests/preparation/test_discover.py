@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from omnisyn.errors import InputError
-from omnisyn.studies.discover import find_patients
+from omnisyn.preparation.discover import find_patients
 
 
 def _touch(folder: Path, *names: str) -> Path:

@@ -1,0 +1,1 @@
+"""Preparation: from a hospital's folders to a site, every step of it on record."""
