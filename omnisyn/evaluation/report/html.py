@@ -1,10 +1,9 @@
-"""One self-contained HTML page: nothing in it is fetched, and nothing in it runs."""
+"""The page of an evaluation."""
 
 from __future__ import annotations
 
-import base64
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from html import escape
 from importlib import resources
 
@@ -29,8 +28,21 @@ from omnisyn.evaluation.report.summary import EVERY_DIRECTION, Figures
 from omnisyn.evaluation.report.tables import figure_names, note_of
 from omnisyn.evaluation.results import MODEL, Evaluation, Example, SiteScores
 from omnisyn.evaluation.statistics import Summary
+from omnisyn.page import (
+    SIMULATED_TAG,
+    bullet_list,
+    data_address,
+    definition_list,
+    document,
+    heading,
+    navigation,
+    research_notice,
+    simulated_banner,
+    table,
+)
 
 MOST_EXAMPLES = 36
+_DEFINITIONS = "definitions"
 _COLUMNS = (MODEL, *CONTROLS)
 
 
@@ -40,21 +52,15 @@ def report_html(
     """The page: what was judged, the means over sites, every site, and what the figures mean."""
     figures = figure_names(evaluation)
     share = max(1, MOST_EXAMPLES // max(1, len(evaluation.sites)))
-    style = resources.files("omnisyn.evaluation.report").joinpath("style.css").read_text("utf-8")
-    parts = [
-        '<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">',
-        '<meta name="viewport" content="width=device-width, initial-scale=1">',
-        f"<title>Evaluation: {escape(evaluation.subject)}</title>",
-        f"<style>\n{style}</style>\n</head>\n<body>",
-        *_front(evaluation, means),
-    ]
+    body = [*_front(evaluation, means)]
     for mean in means:
-        parts += [_heading(mean.title, mean.title, simulated=mean.simulated)]
-        parts += [f'<p class="soft">{escape(", ".join(mean.sites))}</p>', *_tables(mean, figures)]
+        body += [heading(mean.title, simulated=mean.simulated)]
+        body += [f'<p class="soft">{escape(", ".join(mean.sites))}</p>', *_tables(mean, figures)]
     for site, found in zip(evaluation.sites, by_site, strict=True):
-        parts += _site(site, found, figures, share)
-    parts += [*_definitions(), "</body>\n</html>\n"]
-    return "\n".join(parts)
+        body += _site(site, found, figures, share)
+    body += _definitions()
+    style = resources.files("omnisyn.evaluation.report").joinpath("style.css").read_text("utf-8")
+    return document(f"Evaluation: {evaluation.subject}", body, style)
 
 
 def _front(evaluation: Evaluation, means: Sequence[Figures]) -> Iterable[str]:
@@ -62,17 +68,15 @@ def _front(evaluation: Evaluation, means: Sequence[Figures]) -> Iterable[str]:
     if evaluation.simulated:
         names = [site.site for site in evaluation.sites if site.simulated]
         everything = len(names) == len(evaluation.sites)
-        yield (
-            '<div class="simulated"><strong>SIMULATED DATA</strong>: '
-            f"{'all figures' if everything else 'the figures of ' + escape(', '.join(names))} "
-            "come from simulated patients. They say nothing certain about real ones.</div>"
+        yield simulated_banner(
+            f"{'all figures' if everything else 'the figures of ' + ', '.join(names)} "
+            "come from simulated patients. They say nothing certain about real ones."
         )
-    yield f'<p class="notice"><strong>Research use only.</strong> {escape(INTENDED_USE)}</p>'
+    yield research_notice(INTENDED_USE)
     if evaluation.details:
-        yield _definition_list(evaluation.details)
+        yield definition_list(evaluation.details)
     titles = [*(mean.title for mean in means), *(site.site for site in evaluation.sites)]
-    links = [f'<a href="#{_anchor(title)}">{escape(title)}</a>' for title in titles]
-    yield f'<nav>{" ".join(links)} <a href="#definitions">definitions</a></nav>'
+    yield navigation([*titles, _DEFINITIONS])
     if evaluation.failures:
         count = len(evaluation.failures)
         words = "1 case failed" if count == 1 else f"{count} cases failed"
@@ -82,13 +86,8 @@ def _front(evaluation: Evaluation, means: Sequence[Figures]) -> Iterable[str]:
         )
 
 
-def _heading(title: str, anchor: str, *, simulated: bool) -> str:
-    tag = ' <span class="tag">SIMULATED</span>' if simulated else ""
-    return f'<h2 id="{_anchor(anchor)}">{escape(title)}{tag}</h2>'
-
-
 def _site(site: SiteScores, found: Figures, figures: Sequence[str], share: int) -> Iterable[str]:
-    yield _heading(site.site, site.site, simulated=site.simulated)
+    yield heading(site.site, simulated=site.simulated)
     coverage = site.coverage
     yield (
         f'<p class="soft">{escape(site.role)} site, {escape(site.scanner)}; {coverage.patients} '
@@ -99,13 +98,12 @@ def _site(site: SiteScores, found: Figures, figures: Sequence[str], share: int) 
         f"{escape(site.fitted_on)}.</p>"
     )
     if site.failures:
-        items = (
-            f"<li>{escape(item.patient)} {escape(item.direction or '')}: {escape(item.reason)}</li>"
-            for item in site.failures
+        yield f'<p class="notice">Failed: {len(site.failures)}</p>'
+        yield bullet_list(
+            f"{item.patient} {item.direction or ''}: {item.reason}" for item in site.failures
         )
-        yield f'<p class="notice">Failed: {len(site.failures)}</p><ul>{"".join(items)}</ul>'
     if site.notes:
-        yield f"<ul>{''.join(f'<li>{escape(note)}</li>' for note in site.notes)}</ul>"
+        yield bullet_list(site.notes)
     if not coverage.patients:
         yield "<p>Nothing could be scored.</p>"
         return
@@ -113,7 +111,7 @@ def _site(site: SiteScores, found: Figures, figures: Sequence[str], share: int) 
     for figure in HEADLINES:
         yield (
             f'<figure><img alt="Box plots of {escape(title_of(figure))}" '
-            f'src="{_data(box_plots(site, figure))}"><figcaption>'
+            f'src="{data_address(box_plots(site, figure))}"><figcaption>'
             f"{escape(title_of(figure))}, by direction. Box: quartiles and median over patients; "
             "whiskers: within 1.5 times the box; dots: patients.</figcaption></figure>"
         )
@@ -156,11 +154,7 @@ def _table(found: Figures, figure: str) -> str:
         f"<strong>{escape(title_of(figure))}</strong> ({better} is better): "
         f"{escape(metric.definition)}; {escape(REGIONS[region])}."
     )
-    head = "".join(f"<th>{escape(name)}</th>" for name in ("direction", *columns))
-    return (
-        f'<div class="wide"><table><caption>{caption}</caption><thead><tr>{head}</tr></thead>'
-        f"<tbody>{''.join(body)}</tbody></table></div>"
-    )
+    return table(("direction", *columns), body, caption)
 
 
 def _cell(summary: Summary | None, figure: str, kind: str, *, signed: bool = False) -> str:
@@ -194,10 +188,10 @@ def _verdict(gain: Summary | None) -> str:
 
 
 def _example(example: Example, *, simulated: bool) -> str:
-    tag = ' <span class="tag">SIMULATED</span>' if simulated else ""
+    tag = f" {SIMULATED_TAG}" if simulated else ""
     label = f"{example.direction}, patient {example.patient}, axial slice {example.slice_index + 1}"
     pictures = "".join(
-        f'<div><img alt="{escape(name)}" src="{_data(picture)}">{escape(name)}</div>'
+        f'<div><img alt="{escape(name)}" src="{data_address(picture)}">{escape(name)}</div>'
         for name, picture in example_pictures(example).items()
     )
     return (
@@ -207,24 +201,11 @@ def _example(example: Example, *, simulated: bool) -> str:
 
 
 def _definitions() -> Iterable[str]:
-    yield '<h2 id="definitions">What the figures mean</h2>'
-    yield f"<ul>{''.join(f'<li>{escape(rule)}</li>' for rule in RULES)}</ul>"
-    yield _definition_list(METHODS)
+    yield heading("What the figures mean", name=_DEFINITIONS)
+    yield bullet_list(RULES)
+    yield definition_list(METHODS)
     yield (
         f'<p class="soft">A gain is coloured where its whole interval lies on one side of zero. '
         f"Head mask: {escape(REGIONS[HEAD])}. Intervals from fewer than about ten patients are "
         "rough.</p>"
     )
-
-
-def _definition_list(entries: Mapping[str, str]) -> str:
-    items = (f"<dt>{escape(name)}</dt><dd>{escape(text)}</dd>" for name, text in entries.items())
-    return f"<dl>{''.join(items)}</dl>"
-
-
-def _anchor(title: str) -> str:
-    return "".join(letter if letter.isalnum() else "-" for letter in title.lower())
-
-
-def _data(picture: bytes) -> str:
-    return f"data:image/png;base64,{base64.b64encode(picture).decode('ascii')}"
