@@ -95,6 +95,22 @@ def synthesize(
             help="Which series of the DICOM folder (omnisyn inspect lists them). Repeatable.",
         ),
     ] = None,
+    subject: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--subject",
+            metavar="LABEL",
+            help="Take this subject of a folder of patients only: 01 or sub-01. Repeatable.",
+        ),
+    ] = None,
+    session: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--session",
+            metavar="LABEL",
+            help="Take this session of each subject only: pre or ses-pre. Repeatable.",
+        ),
+    ] = None,
     volume: Annotated[
         int | None,
         typer.Option("--volume", metavar="N", min=1, help="Which volume of a 4D NIfTI file."),
@@ -151,6 +167,8 @@ def synthesize(
             truth=dict(_truth(item) for item in truth or ()),
             match_source=match_source,
             series=series or (),
+            subjects=subject or (),
+            sessions=session or (),
             reading=ReadOptions(
                 allow_gaps=allow_gaps,
                 volume=volume,

@@ -9,19 +9,21 @@ from pathlib import Path
 
 from omnisyn.contrasts import contrast
 from omnisyn.errors import InputError, ModelError, PartialFailure, UsageError, sentence_of
+from omnisyn.inference.derivative import described_folder
 from omnisyn.inference.loading import read_patient
 from omnisyn.inference.patients import PatientSources, find_patients
 from omnisyn.inference.request import LoadedPatient, Output, Request, source_and_target
 from omnisyn.inference.synthesizer import Synthesizer
 from omnisyn.inference.writing import (
     already_made,
-    described_folder,
     refuse_unfit_output,
     volume_path,
     write_synthesis,
 )
 from omnisyn.listeners import Note, Progress, labelled, unheard, unwatched
 from omnisyn.paths import name_of
+from omnisyn.studies.bids import DERIVATIVES, is_raw_dataset
+from omnisyn.studies.subjects import selected
 from omnisyn.volumes.atomic import output_folder
 from omnisyn.volumes.read import is_dicom_file, is_dicom_folder
 
@@ -32,12 +34,17 @@ def check_request(items: Sequence[str | Path], request: Request) -> list[Patient
     """Everything that can be refused before a model is loaded.
 
     Raises:
-        UsageError: an unknown contrast, sources that cannot be told apart, a truth for many, DICOM
-            output from a NIfTI source.
+        UsageError: an unknown contrast, subject or session, sources that cannot be told apart, a
+            truth for many, DICOM output from a NIfTI source.
         InputError: a missing path, or an output folder inside a source.
     """
     wanted = {contrast(name) for name in request.targets if name.lower() != "all"}
     patients = find_patients(items, request.series)
+    if request.subjects or request.sessions:
+        chosen = selected(
+            [patient.parts for patient in patients], request.subjects, request.sessions
+        )
+        patients = [patient for patient in patients if patient.parts in chosen]
     for patient in patients:
         # In a folder, a target among the scans is the truth.
         given = [] if patient.found else [source.contrast for source in patient.sources]
@@ -152,7 +159,7 @@ def synthesize_patient(
 
     outputs = []
     # Made before the work, so that a folder that cannot be made is known at once.
-    with output_folder(request.output / patient.folder), described_folder(request):
+    with output_folder(request.output / patient.folder), described_folder(request, patient):
         model = synthesizer.telling(remark).on_pixels_of(patient.sources)
         scaled = model.scaled(patient.sources)
         familiarity = model.familiarity(scaled)
@@ -201,7 +208,10 @@ def _refuse_dicom_from_nifti(patients: Sequence[PatientSources], request: Reques
 def _refuse_output_inside_sources(
     items: Sequence[str | Path], patients: Sequence[PatientSources], output: Path
 ) -> None:
-    """Results among the scans would be taken for scans by the next run."""
+    """Results among the scans would be taken for scans by the next run.
+
+    A BIDS dataset has a place for results, which is not searched for scans.
+    """
     target = output.resolve()
     folders = [Path(str(item)) for item in items if Path(str(item)).is_dir()]
     folders += [
@@ -211,9 +221,14 @@ def _refuse_output_inside_sources(
         if source.path.is_dir() and is_dicom_folder(source.path)
     ]
     for folder in folders:
-        if target == folder.resolve() or folder.resolve() in target.parents:
+        source = folder.resolve()
+        bids = is_raw_dataset(source)
+        if bids and source / DERIVATIVES in target.parents:
+            continue
+        if source in (target, *target.parents):
             raise InputError(
                 "the output folder lies inside the source",
                 where=name_of(folder),
-                remedy="choose another --output",
+                remedy="choose another --output"
+                + (f", such as {DERIVATIVES}/omnisyn in it" if bids else ""),
             )

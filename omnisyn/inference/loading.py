@@ -9,6 +9,7 @@ from pathlib import Path
 from omnisyn.contrasts import NAMES, contrast, guess_contrast
 from omnisyn.errors import InputError
 from omnisyn.inference.patients import PatientSources
+from omnisyn.inference.repeats import without_repeats
 from omnisyn.inference.request import LoadedPatient, Request
 from omnisyn.listeners import Note, unheard
 from omnisyn.volumes.read import read_volume
@@ -29,11 +30,15 @@ def read_patient(
     """
     for source in patient.sources:
         _refuse_name_that_is_no_text(source.path.name)
+    # Only in a BIDS dataset do names tell a repeat from another patient's scan or a copy.
+    several = patient.dataset is not None
+    scans, choices = without_repeats(patient.sources) if several else (patient.sources, ())
     wanted = {contrast(name).name for name in request.targets if name.lower() != "all"}
     sources: dict[str, Volume] = {}
     truth: dict[str, Volume] = {}
     files = list((request.truth or {}).values())
-    for source in patient.sources:
+    places: dict[str, str] = {}
+    for source in scans:
         try:
             reading = replace(request.reading, series=source.series)
             volume = read_volume(source.path, source.contrast, reading)
@@ -66,6 +71,8 @@ def read_patient(
             )
         taken[shown.name] = volume
         files.append(source.path)
+        if patient.dataset is not None:
+            places[shown.name] = source.path.relative_to(patient.dataset).as_posix()
     if not sources:
         raise InputError(
             "has no scan to start from",
@@ -87,7 +94,9 @@ def read_patient(
     if request.format == "dicom":
         _refuse_without_headers(sources)
     files += [sidecar_path(file) for file in files]
-    loaded = LoadedPatient(name, folder, sources, truth, tuple(files))
+    loaded = LoadedPatient(
+        name, folder, sources, truth, tuple(files), patient.dataset, places, choices
+    )
     for warning in loaded.warnings:
         note(warning)
     return loaded

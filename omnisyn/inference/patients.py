@@ -16,6 +16,7 @@ from omnisyn.contrasts import CONTRASTS, Contrast, contrast, guess_contrast
 from omnisyn.errors import InputError, UsageError
 from omnisyn.inference.naming import without_contrast
 from omnisyn.paths import name_of, named
+from omnisyn.studies.bids import SCAN_FOLDER, anatomical_files, contrast_of, is_raw_dataset
 from omnisyn.studies.image_names import shows_no_contrast
 from omnisyn.studies.subjects import labels, names_subject, owner, owners
 from omnisyn.volumes.read import is_dicom_folder, read_sidecar, stated_contrast
@@ -44,12 +45,19 @@ class PatientSources:
         folder: the patient's folder below the output folder; `.` for scans named one by one.
         sources: in the order they were given or, from a folder, in canonical order.
         found: whether the scans were found in a folder, where a target may lie among them.
+        dataset: the BIDS dataset that they were found in, where it was one.
     """
 
     name: str
     folder: Path
     sources: tuple[Source, ...]
     found: bool
+    dataset: Path | None = None
+
+    @property
+    def parts(self) -> tuple[str, ...]:
+        """Folders and labels that say whose scans these are, to choose patients by."""
+        return (*self.folder.parts, *labels(self.sources[0].path.name))
 
 
 def find_patients(items: Sequence[str | Path], series: Sequence[str] = ()) -> list[PatientSources]:
@@ -215,10 +223,12 @@ def _refuse_repeated(sources: Sequence[Source]) -> None:
 
 def _in_folder(folder: Path) -> list[PatientSources]:
     """Every patient in a folder: one of ours, BIDS, a folder a patient, or a flat one."""
+    bids = is_raw_dataset(folder)
+    told_by = contrast_of if bids else contrast_before_reading
     found = []
-    for path in _scans(folder):
+    for path in anatomical_files(folder) if bids else _scans(folder):
         try:
-            known = contrast_before_reading(path)
+            known = told_by(path)
         except InputError:
             # A fault of one patient, which is told when it is that patient's turn.
             found.append(Source(path, None))
@@ -241,9 +251,10 @@ def _in_folder(folder: Path) -> list[PatientSources]:
     return [
         PatientSources(
             str(relative) if relative.parts else folder.name,
-            relative,
+            relative / SCAN_FOLDER if bids else relative,
             tuple(sorted(sources, key=lambda source: _rank(source.contrast))),
             found=True,
+            dataset=folder if bids else None,
         )
         for relative, sources in sorted(by_patient.items())
     ]

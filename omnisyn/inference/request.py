@@ -34,6 +34,8 @@ class Request:
         fail_fast: stop at the first patient that fails.
         series: series of the one DICOM folder that is given; each is a source.
         reading: what may be read although it is refused by default.
+        subjects: labels of the subjects that are wanted; none means all.
+        sessions: the same of sessions.
         source_names: the sources as they were given, with basenames in the place of paths.
         model_asked_for: weights, device and precision as they were given, without folders.
     """
@@ -51,6 +53,8 @@ class Request:
     fail_fast: bool = False
     series: tuple[str, ...] = ()
     reading: ReadOptions = READ_DEFAULT
+    subjects: tuple[str, ...] = ()
+    sessions: tuple[str, ...] = ()
     source_names: tuple[str, ...] = ()
     model_asked_for: Mapping[str, str | None] = field(default_factory=dict)
 
@@ -88,6 +92,9 @@ class LoadedPatient:
         sources: by contrast name, the first one giving grid and name of the outputs.
         truth: real volumes of targets, by contrast name.
         files: what was read, and the sidecars beside it: not to be replaced by an output.
+        dataset: the BIDS dataset that the scans are of, where they are of one.
+        places: where each scan lies in that dataset, by contrast name.
+        choices: which scans were taken where there were several, one sentence each.
     """
 
     name: str
@@ -95,6 +102,9 @@ class LoadedPatient:
     sources: Mapping[str, Volume]
     truth: Mapping[str, Volume]
     files: tuple[Path, ...] = ()
+    dataset: Path | None = None
+    places: Mapping[str, str] = field(default_factory=dict)
+    choices: tuple[str, ...] = ()
 
     @property
     def reference(self) -> Volume:
@@ -110,8 +120,8 @@ class LoadedPatient:
 
     @property
     def warnings(self) -> tuple[str, ...]:
-        """What is odd about the sources, one sentence each."""
-        odd = []
+        """What is odd about the sources or was chosen among them, one sentence each."""
+        odd = list(self.choices)
         for volume in self.sources.values():
             odd += [f"{volume.provenance.name}: {text}" for text in volume.provenance.warnings]
             if volume.provenance.acquisition.get("Synthetic"):

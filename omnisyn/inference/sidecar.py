@@ -1,7 +1,7 @@
 """What is said about a synthesized volume in the JSON file beside it, and about its folder.
 
-Names are basenames: a sidecar travels with its volume, and no path or patient of the machine where
-it was made belongs in it.
+Names are basenames, or BIDS URIs within a dataset: a sidecar travels with its volume, and no path
+or patient of the machine where it was made belongs in it.
 """
 
 from __future__ import annotations
@@ -45,6 +45,7 @@ def versions() -> dict[str, str]:
 def synthesis_sidecar(
     target: Contrast,
     sources: Mapping[str, Volume],
+    source_names: Sequence[str],
     geometry: Geometry,
     model: ModelIdentity,
     *,
@@ -58,6 +59,7 @@ def synthesis_sidecar(
 
     Args:
         sources: volumes by contrast name, in the order they were given.
+        source_names: what each of them is called: its basename, or its BIDS URI.
         geometry: the grid of the output.
         values: one sentence on what the voxel values mean.
         familiarity: by source, how much it is like what the model was trained on.
@@ -72,7 +74,7 @@ def synthesis_sidecar(
         "IntendedUse": INTENDED_USE,
         "Contrast": target.name,
         "Target": target.name,
-        "Sources": [volume.provenance.name for volume in sources.values()],
+        "Sources": list(source_names),
         "SourceContrasts": list(sources),
         "SourceSHA256": [volume.provenance.sha256 for volume in sources.values()],
         "Model": {"Name": model.name, "SHA256": model.sha256},
@@ -111,11 +113,13 @@ def uncertainty_sidecar(synthesis: Mapping[str, Any], volume: str) -> dict[str, 
     }
 
 
-def dataset_description(source_names: Sequence[str]) -> dict[str, Any]:
+def dataset_description(addresses: Sequence[str], links: Mapping[str, str]) -> dict[str, Any]:
     """BIDS `dataset_description.json` of an output folder.
 
     Args:
-        source_names: basenames of the folders or files that the patients came from.
+        addresses: URIs of the folders or files that the patients came from, without their place
+            on this machine.
+        links: where the datasets lie that BIDS URIs name; relative paths.
     """
     return {
         "Name": "Synthetic MRI contrasts",
@@ -129,5 +133,6 @@ def dataset_description(source_names: Sequence[str]) -> dict[str, Any]:
                 "Description": "Synthesis of missing MRI contrasts. " + INTENDED_USE,
             }
         ],
-        "SourceDatasets": [{"URL": name} for name in source_names],
+        "SourceDatasets": [{"URL": address} for address in addresses],
+        **({"DatasetLinks": dict(links)} if links else {}),
     }

@@ -1,10 +1,9 @@
-"""Write what was synthesized: volumes with sidecars, pictures, and the folder's description."""
+"""Write what was synthesized: volumes with sidecars, and pictures."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -12,24 +11,19 @@ from numpy.typing import NDArray
 
 from omnisyn.contrasts import contrast
 from omnisyn.errors import InputError, OmnisynError
+from omnisyn.inference.derivative import facts_of_derivative, source_names
 from omnisyn.inference.familiarity import Familiarity
 from omnisyn.inference.naming import synthetic_stem, uncertainty_stem
 from omnisyn.inference.preview import preview_png
 from omnisyn.inference.regrid import onto_first_grid
 from omnisyn.inference.request import LoadedPatient, Output, Request
-from omnisyn.inference.sidecar import (
-    ModelIdentity,
-    dataset_description,
-    synthesis_sidecar,
-    uncertainty_sidecar,
-)
+from omnisyn.inference.sidecar import ModelIdentity, synthesis_sidecar, uncertainty_sidecar
 from omnisyn.listeners import Note
 from omnisyn.volumes.atomic import (
     json_bytes,
     refuse_existing,
     refuse_existing_folder,
     staged,
-    write_json_atomic,
 )
 from omnisyn.volumes.normalize import scale, scale_divisor
 from omnisyn.volumes.volume import Volume
@@ -117,6 +111,7 @@ def write_synthesis(
     sidecar = synthesis_sidecar(
         contrast(target),
         patient.sources,
+        source_names(patient, request.output),
         reference.geometry,
         model,
         values=values,
@@ -125,6 +120,7 @@ def write_synthesis(
         warnings=warnings,
         simulated=patient.simulated,
     )
+    sidecar |= facts_of_derivative(patient)
     headlines = [each.headline for each in familiarity.values() if each.headline is not None]
     picture = _picture_path(path) if request.preview else None
     uncertain = uncertainty_path(patient, request, target) if request.uncertainty else None
@@ -211,26 +207,6 @@ def _write_series(
         scale=gain,
         pseudonyms=request.pseudonyms,
     )
-
-
-@contextmanager
-def described_folder(request: Request) -> Iterator[None]:
-    """Give a results folder its `dataset_description.json`; take it back when no result comes."""
-    description = request.output / "dataset_description.json"
-    ours = not description.exists()
-    if ours:
-        # Another run may have described the same folder since we looked, which is as good.
-        with suppress(InputError):
-            write_json_atomic(
-                description, dataset_description(request.source_names), overwrite=False
-            )
-    try:
-        yield
-    except BaseException:
-        others = (path for path in request.output.rglob("*") if path.is_file())
-        if ours and all(path == description for path in others):
-            description.unlink(missing_ok=True)
-        raise
 
 
 def _picture_path(path: Path) -> Path:

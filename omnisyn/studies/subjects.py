@@ -7,15 +7,19 @@ and a label is taken whole, with the hyphens, dots and numbers that BIDS does no
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from difflib import get_close_matches
 from pathlib import PurePath
 
 from omnisyn.contrasts import guess_contrast, is_contrast
+from omnisyn.errors import UsageError
 from omnisyn.volumes.write import NIFTI_SUFFIXES
 
 _SUFFIXES = (*NIFTI_SUFFIXES, ".dcm", ".ima")
 _LABEL = re.compile(r"(?:^|_)((?:sub|ses)-[^_]+(?:_[0-9]+)*)(?=_|$)")
 _SUBJECT = "sub-"
+_SESSION = "ses-"
+_NEAREST = 3
 # In "sub-01.T1" and "sub-01-T1" the contrast is no part of the label.
 _LAST_WORD = re.compile(r"(.+-.+)[-. ]([^-. ]+)$")
 _DATA_FOLDER = "anat"
@@ -91,6 +95,58 @@ def owners(paths: Iterable[PurePath]) -> dict[PurePath, tuple[str, ...]]:
 def person(parts: tuple[str, ...]) -> tuple[str, ...]:
     """The parts of a patient's name up to the subject: what all sessions of one person share."""
     return parts[: _place_of_subject(parts) + 1]
+
+
+def selected(
+    patients: Iterable[tuple[str, ...]], subjects: Sequence[str], sessions: Sequence[str] = ()
+) -> list[tuple[str, ...]]:
+    """Those patients that are of one of the subjects and one of the sessions.
+
+    Args:
+        patients: the parts of each one's name, as `owner` gives them. Of one whose parts hold no
+            label, such as `017/visit2`, each part is taken for both.
+        subjects: labels, with `sub-` or without; none means all.
+        sessions: labels, with `ses-` or without; none means all.
+
+    Raises:
+        UsageError: no patient has a label, and the nearest are offered; or none has both.
+    """
+    kept = list(patients)
+    wanted = [(_SUBJECT, "subject", subjects), (_SESSION, "session", sessions)]
+    told = {prefix: [(parts, _told(parts, prefix)) for parts in kept] for prefix, _, _ in wanted}
+    for prefix, what, asked in wanted:
+        if not asked:
+            continue
+        there = set().union(*(of_one for _, of_one in told[prefix]))
+        bare = {label.removeprefix(prefix) for label in asked}
+        for label in sorted(bare - there):
+            raise _unknown(label, what, there)
+        taken = {parts for parts, of_one in told[prefix] if of_one & bare}
+        kept = [parts for parts in kept if parts in taken]
+    if not kept and subjects and sessions:
+        raise UsageError(
+            "none of these subjects has one of these sessions",
+            remedy="leave --subject or --session out to see which there are",
+        )
+    return kept
+
+
+def _told(parts: tuple[str, ...], prefix: str) -> set[str]:
+    """The subject's or session's label in the parts of a patient's name, without its prefix."""
+    found = [label for part in parts for label in labels(part)]
+    if not found:
+        return set(parts)
+    return {label.removeprefix(prefix) for label in found if label.startswith(prefix)}
+
+
+def _unknown(label: str, what: str, there: set[str]) -> UsageError:
+    near = get_close_matches(label, sorted(there), n=_NEAREST, cutoff=0.5)
+    offered = ", ".join(near or sorted(there)[:_NEAREST])
+    if not offered:
+        remedy = f"nothing here says its {what}: leave --{what} out"
+    else:
+        remedy = f"the nearest are {offered}" if near else f"there are {len(there)}, as {offered}"
+    return UsageError(f"there is no {what} '{label}'", remedy=remedy)
 
 
 def _from_subject(parts: tuple[str, ...]) -> tuple[str, ...]:

@@ -15,11 +15,22 @@ from numpy.typing import NDArray
 
 from omnisyn.errors import InputError
 from omnisyn.geometry import Geometry
+from omnisyn.paths import open_regular
 from omnisyn.volumes.checks import Image, examine, settle
-from omnisyn.volumes.file_bytes import FileBytes, foreign_kind, peek, read_file, unpack
+from omnisyn.volumes.file_bytes import (
+    GZIP_MAGIC,
+    FileBytes,
+    foreign_kind,
+    peek,
+    read_file,
+    unpack,
+)
 from omnisyn.volumes.nifti_header import HEADER_BYTES, NiftiHeader, parse_header
 from omnisyn.volumes.options import DEFAULT, ReadOptions
 from omnisyn.volumes.volume import Provenance, Volume
+
+# Of a packed file, more than enough to unpack the header.
+_PACKED_HEADER_BYTES = 64 * 1024
 
 
 @dataclass(frozen=True)
@@ -59,6 +70,25 @@ def read_nifti(path: str | Path, options: ReadOptions = DEFAULT) -> Volume:
         warnings=notes + findings,
     )
     return Volume(voxels, image.geometry, None, provenance)
+
+
+def read_geometry(path: str | Path) -> Geometry:
+    """The grid of a file from its header alone; of a 4D file, that of each volume.
+
+    Raises:
+        InputError: it cannot be read, or the header is not NIfTI or cannot be trusted.
+    """
+    path = Path(path)
+    try:
+        with open_regular(path) as stream:
+            start = stream.read(_PACKED_HEADER_BYTES)
+    except OSError as error:
+        raise InputError(
+            "cannot read the file", where=path.name, why=error.strerror, remedy="check the path"
+        ) from error
+    file = FileBytes(path, start, packed=start.startswith(GZIP_MAGIC))
+    header = parse_header(peek(file, HEADER_BYTES), path.name)
+    return Geometry(header.shape[:3], header.affine)
 
 
 def load_nifti(file: FileBytes, volume: int | None = None) -> NiftiImage:

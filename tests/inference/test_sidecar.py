@@ -25,6 +25,7 @@ def test_a_sidecar_says_everything_the_convention_lists() -> None:
     sidecar = synthesis_sidecar(
         contrast("T1c"),
         {"T1": volume},
+        ["sub-01_T1w.nii.gz"],
         GRID,
         ModelIdentity("small", "cd" * 32, "cuda:0", "bfloat16"),
         values="the model's scale",
@@ -63,7 +64,10 @@ def test_versions_name_what_decides_about_values() -> None:
 
 
 def test_a_folder_is_described_as_a_bids_derivative() -> None:
-    description = dataset_description(["hospital"])
+    description = dataset_description(["file:hospital"], {})
     assert description["DatasetType"] == "derivative"
     assert description["GeneratedBy"][0]["Name"] == "omnisyn"
-    assert description["SourceDatasets"] == [{"URL": "hospital"}]
+    assert description["SourceDatasets"] == [{"URL": "file:hospital"}]
+    assert "DatasetLinks" not in description
+    linked = dataset_description(["bids:raw:"], {"raw": "../.."})
+    assert linked["DatasetLinks"] == {"raw": "../.."}

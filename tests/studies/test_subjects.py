@@ -4,7 +4,8 @@ from pathlib import PurePath
 
 import pytest
 
-from omnisyn.studies.subjects import labels, owner, owners, person, without_labels
+from omnisyn.errors import UsageError
+from omnisyn.studies.subjects import labels, owner, owners, person, selected, without_labels
 
 
 @pytest.mark.parametrize(
@@ -58,3 +59,51 @@ def test_folders_above_a_subject_are_named_only_where_it_has_a_namesake() -> Non
     assert [person(parts) for parts in found.values()] == [
         ("a", "sub-1"), ("b", "sub-1"), ("sub-2",),
     ]  # fmt: skip
+
+
+PATIENTS = [("sub-01", "ses-pre"), ("sub-01", "ses-post"), ("sub-02", "ses-pre"), ("A", "sub-10")]
+
+
+@pytest.mark.parametrize(
+    ("subjects", "sessions", "kept"),
+    [
+        ((), (), [0, 1, 2, 3]),
+        (("01",), (), [0, 1]),
+        (("sub-01", "10"), (), [0, 1, 3]),
+        ((), ("pre",), [0, 2]),
+        (("01", "02"), ("ses-pre",), [0, 2]),
+        (("01", "02"), ("post",), [1]),
+    ],
+)
+def test_subjects_and_sessions_are_chosen_with_and_without_their_prefix(
+    subjects: tuple[str, ...], sessions: tuple[str, ...], kept: list[int]
+) -> None:
+    assert selected(PATIENTS, subjects, sessions) == [PATIENTS[place] for place in kept]
+
+
+def test_a_patient_without_labels_is_chosen_by_its_folders() -> None:
+    patients = [("017", "visit1"), ("017", "visit2"), ("018",)]
+    assert selected(patients, ["017"], ["visit2"]) == [("017", "visit2")]
+
+
+@pytest.mark.parametrize(
+    ("subjects", "sessions", "said"),
+    [
+        (("1",), (), "there is no subject '1'; the nearest are 10, 01"),
+        (("Z",), (), "there is no subject 'Z'; there are 3, as 01, 02, 10"),
+        (("pre",), (), "there is no subject 'pre'"),
+        ((), ("pos",), "there is no session 'pos'; the nearest are post"),
+        (("10",), ("pre",), "none of these subjects has one of these sessions"),
+    ],
+)
+def test_an_unknown_label_is_refused_and_the_nearest_are_offered(
+    subjects: tuple[str, ...], sessions: tuple[str, ...], said: str
+) -> None:
+    with pytest.raises(UsageError) as caught:
+        selected(PATIENTS, subjects, sessions)
+    assert str(caught.value).startswith(said)
+
+
+def test_a_session_where_nothing_has_one_is_refused() -> None:
+    with pytest.raises(UsageError, match="nothing here says its session"):
+        selected([("sub-01",)], (), ["pre"])

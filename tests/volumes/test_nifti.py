@@ -6,7 +6,7 @@ import pytest
 
 from omnisyn.errors import InputError
 from omnisyn.geometry import Geometry
-from omnisyn.volumes.nifti import read_nifti
+from omnisyn.volumes.nifti import read_geometry, read_nifti
 from omnisyn.volumes.options import ReadOptions
 from omnisyn.volumes.write import write_volume
 
@@ -236,3 +236,29 @@ def test_a_header_that_claims_a_huge_volume_is_refused_without_allocating(good):
 def test_a_wrong_path_is_refused(tmp_path):
     with pytest.raises(InputError, match=r"T9\.nii\.gz: no such file or folder"):
         read_nifti(tmp_path / "T9.nii.gz")
+
+
+@pytest.mark.parametrize("name", ["x.nii", "x.nii.gz"])
+def test_the_geometry_is_read_from_the_header_alone(tmp_path, name):
+    voxels = np.random.default_rng(1).integers(1, 30000, (60, 70, 50), "i2")
+    path = save(tmp_path / name, voxels)
+    content = path.read_bytes()
+    path.write_bytes(content[:-1000])
+
+    assert read_geometry(path) == Geometry((60, 70, 50), AFFINE)
+
+
+def test_the_geometry_of_several_volumes_is_that_of_each(tmp_path):
+    path = save(tmp_path / "x.nii.gz", np.ones((6, 7, 5, 2), "f4"))
+
+    assert read_geometry(path) == Geometry((6, 7, 5), AFFINE)
+
+
+@pytest.mark.parametrize("content", [None, b"", b"<html>", b"\x1f\x8bxx"])
+def test_a_geometry_that_cannot_be_read_is_refused(tmp_path, content):
+    path = tmp_path / "x.nii.gz"
+    if content is not None:
+        path.write_bytes(content)
+
+    with pytest.raises(InputError, match=r"^x\.nii\.gz: "):
+        read_geometry(path)
