@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
@@ -19,6 +20,13 @@ from omnisyn.cli.options import (
 )
 
 app = application()
+
+
+class Format(StrEnum):
+    """The forms in which patients are written."""
+
+    NIFTI = "nifti"
+    DICOM = "dicom"
 
 
 @app.command(epilog="Everything written is marked simulated; simulated sites are named sim-….")
@@ -55,6 +63,14 @@ def simulate(
             "--patients", metavar="N", min=1, help="So many a site, in place of the cohort's."
         ),
     ] = None,
+    format: Annotated[
+        Format,
+        typer.Option(
+            "--format",
+            help="dicom: hospitals' folders as they arrive, to be prepared; by default those of "
+            "the training hospitals.",
+        ),
+    ] = Format.NIFTI,
     seed: Annotated[
         int | None,
         typer.Option(
@@ -79,6 +95,7 @@ def simulate(
             sites=site,
             label_maps=label_maps or (),
             patients=patients,
+            format=format.value,
             seed=seed,
             device=device,
             overwrite=overwrite,

@@ -13,7 +13,7 @@ from omnisyn.simulate.patient import SimulatedPatient
 from omnisyn.simulate.tissues import TISSUES
 from omnisyn.volumes.write import VoxelType, write_volume
 
-_SCANNING_SEQUENCE = {
+SCANNING_SEQUENCE = {
     "spin_echo": "SE",
     "fast_spin_echo": "SE",
     "inversion_recovery": "IR",
@@ -37,7 +37,7 @@ def sidecar(patient: SimulatedPatient, contrast: str) -> dict[str, Any]:
         "Manufacturer": scanner.vendor,
         "ManufacturersModelName": f"{scanner.model} (simulated)",
         "MagneticFieldStrength": acquisition.field_tesla,
-        "ScanningSequence": _SCANNING_SEQUENCE[acquisition.sequence],
+        "ScanningSequence": SCANNING_SEQUENCE[acquisition.sequence],
         "SequenceName": acquisition.sequence,
         "RepetitionTime": _seconds(acquisition.repetition_time_ms),
         "EchoTime": _seconds(acquisition.echo_time_ms),

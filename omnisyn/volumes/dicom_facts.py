@@ -2,6 +2,9 @@
 
 from omnisyn.volumes.dicom_frames import Frame
 
+SIMULATED = "SIMULATED"
+"""The value of ImageType (0008,0008) by which an image says that it comes from a simulator."""
+
 _NUMBERS = ("RepetitionTime", "EchoTime", "InversionTime", "FlipAngle", "SliceThickness")
 _WORDS = {
     "Manufacturer": "Manufacturer",
@@ -37,7 +40,10 @@ def acquisition(frame: Frame) -> dict[str, float | str]:
             facts[fact] = text
     if "FS" in frame.text("ScanOptions").split("\\"):
         facts["FatSuppressed"] = True
-    if "SYNTHETIC" in frame.text("ImageType").split("\\"):
+    kinds = frame.text("ImageType").split("\\")
+    if SIMULATED in kinds:
+        facts["Simulated"] = True
+    if "SYNTHETIC" in kinds:
         facts["Synthetic"] = True
-        facts["Simulated"] = "SIMULATED" in frame.text("SeriesDescription").split()
+        facts["Simulated"] = SIMULATED in frame.text("SeriesDescription").split()
     return facts

@@ -18,15 +18,8 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from pydicom.dataset import Dataset, FileDataset, FileMetaDataset
-from pydicom.uid import (
-    ExplicitVRLittleEndian,
-    JPEGBaseline8Bit,
-    JPEGExtended12Bit,
-    JPEGLSNearLossless,
-    MRImageStorage,
-    generate_uid,
-)
+from pydicom.dataset import Dataset, FileDataset
+from pydicom.uid import JPEGBaseline8Bit, JPEGExtended12Bit, JPEGLSNearLossless, generate_uid
 
 from omnisyn.contrasts import NAMES
 from omnisyn.errors import InputError
@@ -36,6 +29,7 @@ from omnisyn.volumes.dicom_anonymize import Pseudonyms
 from omnisyn.volumes.dicom_checks import place_tolerance
 from omnisyn.volumes.dicom_files import joint_sha256
 from omnisyn.volumes.dicom_frames import Frame
+from omnisyn.volumes.dicom_image import fill_in, new_image, put_pixels
 
 TOP_VALUE = 4095
 """The stored value that stands for the top of the model's scale."""
@@ -52,14 +46,6 @@ _PLACE = (
     *("BodyPartExamined", "ImagePositionPatient", "ImageOrientationPatient", "PixelSpacing"),
     *("SliceThickness", "SpacingBetweenSlices", "SliceLocation"),
 )
-# Attributes of type 2: they must be there, empty where the source does not know them.
-_MUST_BE_THERE = (
-    *("PatientName", "PatientID", "PatientBirthDate", "PatientSex", "StudyDate", "StudyTime"),
-    *("StudyID", "AccessionNumber", "ReferringPhysicianName", "PositionReferenceIndicator"),
-    *("SliceThickness", "ScanOptions", "MRAcquisitionType", "RepetitionTime", "EchoTime"),
-    *("EchoTrainLength", "PatientPosition"),
-)
-
 # What a reference to a source image, and the study that it lies in, consist of.
 _MUST_BE_NAMED = ("SOPClassUID", "SOPInstanceUID", "SeriesInstanceUID", "StudyInstanceUID")
 # Those that cannot but lose something. JPEG 2000 and HTJ2K may or may not, and only a flag tells.
@@ -204,7 +190,7 @@ def _stored(voxels: NDArray[np.float32], slope: float) -> NDArray[np.int16]:
     values = np.rint(voxels / slope)
     if float(values.max()) > np.iinfo(np.int16).max:
         raise ValueError("values above what int16 can store at this scale")
-    stored: NDArray[np.int16] = values.astype("<i2")
+    stored: NDArray[np.int16] = values.astype(np.int16)
     return stored
 
 
@@ -220,8 +206,6 @@ def _common(
     if not re.fullmatch(r"\d{3}[DWMY]", str(common.get("PatientAge", ""))):
         # Optional, and a frequent fault of anonymizers ("0Y"): a wrong one is left out.
         common.pop("PatientAge", None)
-    common.SOPClassUID = MRImageStorage
-    common.Modality = "MR"
     common.SeriesInstanceUID = generate_uid()
     common.SeriesNumber = _series_number(source, series.target)
     common.SeriesDescription = series.description
@@ -236,9 +220,6 @@ def _common(
     common.BurnedInAnnotation = "NO"
     common.LossyImageCompression = "01" if lossy else "00"
     common.ScanningSequence, common.SequenceVariant = "RM", "NONE"
-    common.SamplesPerPixel, common.PhotometricInterpretation = 1, "MONOCHROME2"
-    common.BitsAllocated, common.BitsStored, common.HighBit = 16, 16, 15
-    common.PixelRepresentation = 1
     common.RescaleIntercept, common.RescaleSlope, common.RescaleType = "0", slope, "US"
     common.WindowCenter, common.WindowWidth = f"{scale / 2:.8g}", f"{scale:.8g}"
     if not source.get("FrameOfReferenceUID"):
@@ -253,29 +234,17 @@ def _image(
     pixels: NDArray[np.int16],
     number: int,
 ) -> FileDataset:
-    meta = FileMetaDataset()
-    meta.MediaStorageSOPClassUID = MRImageStorage
-    meta.MediaStorageSOPInstanceUID = generate_uid()
-    meta.TransferSyntaxUID = ExplicitVRLittleEndian
-    image = FileDataset(None, {}, file_meta=meta, preamble=b"\0" * 128)
+    image = new_image(generate_uid())
     # Copied, for an element that two data sets share is changed in both.
     image.update(deepcopy(common))
     for keyword in _PLACE:
         if source.get(keyword) is not None:
             image[keyword] = deepcopy(source[keyword])
-    for keyword in _MUST_BE_THERE:
-        if keyword not in image:
-            setattr(image, keyword, None)
-    if "BodyPartExamined" not in image:
-        # Type 2C: due unless the body part is known to be unpaired.
-        image.Laterality = None
-    image.SOPInstanceUID = meta.MediaStorageSOPInstanceUID
+    fill_in(image)
     image.InstanceNumber = number
     image.SourceImageSequence = [_reference(header, purpose=True) for header in references]
     image.ReferencedSeriesSequence = list(_referenced_series(references))
-    image.Rows, image.Columns = pixels.shape
-    image.PixelData = np.ascontiguousarray(pixels).tobytes()
-    image["PixelData"].VR = "OW"
+    put_pixels(image, pixels)
     return image
 
 
