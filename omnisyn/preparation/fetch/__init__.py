@@ -1,0 +1,1 @@
+"""A published dataset comes from its archive on the network: found, downloaded, unpacked."""
