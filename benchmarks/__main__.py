@@ -1,7 +1,7 @@
 """`python -m benchmarks [NAME …]`: every table, or only those named.
 
 Those that need data take options of their own (see their `--help`): `real`, `real-curves`,
-`realism`, `adaptation`, `uncertainty`, `familiarity` and `simulation`.
+`realism`, `adaptation`, `uncertainty`, `familiarity`, `simulation` and `registration`.
 """
 
 import sys
@@ -12,6 +12,7 @@ from benchmarks import (
     files,
     help_time,
     realism,
+    registration,
     simulation,
     slices,
     synthesis,
@@ -38,6 +39,7 @@ COMMANDS = {
     "uncertainty": uncertainty.main,
     "familiarity": familiarity.main,
     "simulation": simulation.main,
+    "registration": registration.main,
 }
 
 

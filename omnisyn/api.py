@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, TypedDict, Unpack, cast
+from typing import TYPE_CHECKING, Any, Literal, TypedDict, Unpack
 
 from omnisyn.errors import UsageError
 from omnisyn.listeners import Note, Progress, labelled, unheard, unwatched
@@ -27,8 +27,8 @@ if TYPE_CHECKING:
     from omnisyn.inference.request import Output
     from omnisyn.models.hub.pull import PulledWeights
     from omnisyn.models.hub.push import PushedWeights
-    from omnisyn.preparation.prepare import PrepareSummary
-    from omnisyn.studies.site import Site
+    from omnisyn.preparation.prepare import PrepareOptions, PrepareSummary, SitePlan
+    from omnisyn.studies.site import DataRoot, Site
     from omnisyn.training.run import RunResult
     from omnisyn.volumes.inspection import Inspected
     from omnisyn.volumes.options import ReadOptions
@@ -48,6 +48,8 @@ def synthesize(
     truth: Mapping[str, str | Path] | None = None,
     match_source: bool = False,
     series: Sequence[str] = (),
+    subjects: Sequence[str] = (),
+    sessions: Sequence[str] = (),
     reading: ReadOptions | None = None,
     format: Literal["nifti", "dicom"] = "nifti",
     anonymize: bool = False,
@@ -74,6 +76,8 @@ def synthesize(
         match_source: values on the first source's scale instead of [0, 1].
         series: of the one DICOM folder that is given: number ("7", "7.2"), UID or description;
             each becomes a source.
+        subjects: labels of the subjects to take, with `sub-` or without; by default all.
+        sessions: labels of the sessions to take, with `ses-` or without; by default all.
         reading: what may be read although it is refused by default (`ReadOptions`).
         format: `dicom` writes a derived series, built on the headers of a DICOM source.
         anonymize: take the patient out of the DICOM output (basic profile).
@@ -103,6 +107,8 @@ def synthesize(
         truth={name: Path(path) for name, path in (truth or {}).items()},
         match_source=match_source,
         series=tuple(series),
+        subjects=tuple(subjects),
+        sessions=tuple(sessions),
         reading=reading or ReadOptions(),
         format=format,
         pseudonyms=pseudonyms,
@@ -238,6 +244,7 @@ def simulate(
     sites: Sequence[str] | None = None,
     label_maps: Sequence[str | Path] = (),
     patients: int | None = None,
+    format: Literal["nifti", "dicom"] = "nifti",
     seed: int | None = None,
     device: str = "cpu",
     overwrite: bool = False,
@@ -249,17 +256,20 @@ def simulate(
     Args:
         cohort: `demo`, `hospitals`, `anywhere`, the path of a cohort's TOML file, or `example`.
         out: the data root; for `example` the patient's folder.
-        sites: only these sites of the cohort, by name or role.
+        sites: only these sites of the cohort, by name or role; all by default.
         label_maps: folders of label maps from which heads are made, in place of the procedural
             head.
         patients: so many a site, in place of the cohort's numbers.
+        format: `dicom` for folders of DICOM as hospitals send them, which `prepare` makes sites of;
+            then the training hospitals are the default.
         seed: other patients than those of the cohort's own seed.
         device: where to compute: auto, cpu, cuda, cuda:N or mps.
 
     Returns:
-        The folders of the sites; for `example` the files.
+        The folders of the sites or hospitals; for `example` the files.
     """
     from omnisyn.models.device import choose_device
+    from omnisyn.simulate.arrivals import write_arrivals
     from omnisyn.simulate.cohort import load_cohort, simulate_cohort
     from omnisyn.simulate.example import write_example
     from omnisyn.simulate.label_maps import open_label_maps
@@ -269,8 +279,11 @@ def simulate(
             raise UsageError(
                 "the example is always the same patient", remedy="leave --site, --seed … away"
             )
+        if format != "nifti":
+            raise UsageError("the example is written as NIfTI", remedy="leave --format away")
         return write_example(Path(out), truth=True, overwrite=overwrite)
-    written = simulate_cohort(
+    write = write_arrivals if format == "dicom" else simulate_cohort
+    written = write(
         load_cohort(cohort),
         Path(out),
         sites=sites,
@@ -281,54 +294,132 @@ def simulate(
         progress=progress,
         overwrite=overwrite,
     )
-    return [site.path for site in written]
+    return [place.path for place in written]
+
+
+class PreparationOptions(TypedDict, total=False):
+    """How sites are made: the fields of `omnisyn.preparation.prepare.PrepareOptions`, which says
+    what each does and has the defaults; here paths may be strings, and lists will do."""
+
+    role: str | None
+    scanner: str | None
+    hospital: str | None
+    credit: str | None
+    instructions: str | Path | None
+    subjects: Sequence[str]
+    sessions: Sequence[str]
+    reference: str
+    transform: str
+    registration: str
+    bias_correction: bool
+    brain_mask: str | None
+    brain_atlases: Sequence[str | Path]
+    jobs: int | None
+    overwrite: bool
 
 
 def prepare(
     source: str | Path,
     out: str | Path | None = None,
     *,
-    role: str | None = None,
-    scanner: str | None = None,
-    hospital: str | None = None,
-    credit: str | None = None,
-    brain_atlases: Sequence[str | Path] = (),
+    note: Note = unheard,
+    progress: Progress = unwatched,
+    **options: Unpack[PreparationOptions],
+) -> list[PrepareSummary]:
+    """Make sites of a hospital's folders, or the cache of a site.
+
+    Args:
+        source: folders of patients in any arrangement (NIfTI, DICOM, slices as pictures), the
+            unpacked public dataset, or a site of our own form, whose cache is built in place.
+        out: the site to be made, ROOT/SITE, whose last part is its name; where the source's
+            `prepare.toml` names several sites, the root.
+        options: see `PreparationOptions`.
+
+    Returns:
+        One summary a site; its `failed` are the patients that are not in it.
+    """
+    from omnisyn.preparation.prepare import prepare as prepare_sites
+
+    return prepare_sites(
+        Path(source),
+        None if out is None else Path(out),
+        _preparation(options),
+        note=note,
+        progress=progress,
+    )
+
+
+def plan_preparation(
+    source: str | Path,
+    out: str | Path | None,
+    *,
+    progress: Progress = unwatched,
+    **options: Unpack[PreparationOptions],
+) -> list[SitePlan]:
+    """Say what `prepare` would make of a source, from names and headers alone; nothing is written.
+
+    Arguments as in `prepare`.
+    """
+    from omnisyn.preparation.prepare import plan as plan_sites
+
+    return plan_sites(
+        Path(source),
+        None if out is None else Path(out),
+        _preparation(options),
+        progress=progress,
+    )
+
+
+def _preparation(options: PreparationOptions) -> PrepareOptions:
+    from omnisyn.preparation.prepare import PrepareOptions
+
+    given: dict[str, Any] = dict(options)
+    if given.get("instructions") is not None:
+        given["instructions"] = Path(given["instructions"])
+    for name in ("subjects", "sessions"):
+        given[name] = tuple(given.get(name, ()))
+    given["brain_atlases"] = tuple(Path(path) for path in given.get("brain_atlases", ()))
+    return PrepareOptions(**given)
+
+
+def fetch(
+    dataset: str,
+    out: str | Path,
+    *,
+    archive: str | Path | None = None,
+    address: str | None = None,
+    jobs: int | None = None,
     overwrite: bool = False,
     note: Note = unheard,
     progress: Progress = unwatched,
 ) -> PrepareSummary:
-    """Make a site of a folder of patients, or the cache of a site.
-
-    Contrasts of a patient that lie on different grids are registered to its T1.
+    """Download a public dataset, check it, and make a site of it.
 
     Args:
-        source: a folder of patients, or a site of our own form, whose cache is built in place.
-        out: the site to be made, ROOT/SITE; its last part is the site's name.
-        role: of a new site: train, internal or external; by default train.
-        scanner, hospital: of a new site, free text.
-        credit: of a new site: whom to thank; it goes into the card of weights trained on it.
-        brain_atlases: whole-head label maps; with them the volumes are 0 outside the brain.
-    """
-    from omnisyn.preparation.prepare import prepare as prepare_site
-    from omnisyn.studies.site import ROLES
+        dataset: `external2`, the public NPC dataset (Zenodo record 13131827, CC BY 4.0).
+        out: the site, ROOT/external2.
+        archive: the dataset's archive, brought by hand; nothing is downloaded then.
+        address: of a mirror that answers as Zenodo does.
+        jobs: patients at once; by default one a core.
 
-    if role not in (None, *ROLES):
-        raise UsageError(f"unknown role '{role}'", remedy=f"use {', '.join(ROLES)}")
-    summary = prepare_site(
-        Path(source),
-        None if out is None else Path(out),
-        role=cast(Any, role),
-        scanner=scanner,
-        hospital=hospital,
-        credit=credit,
-        brain_atlases=[Path(path) for path in brain_atlases],
-        overwrite=overwrite,
+    Returns:
+        What `prepare` says; its `failed` are the patients that are not in the site.
+    """
+    from omnisyn.preparation.fetch.external2 import fetch_external2
+    from omnisyn.preparation.fetch.zenodo import ZENODO
+    from omnisyn.preparation.prepare import PrepareOptions
+    from omnisyn.studies.site import PUBLIC_SITE
+
+    if dataset != PUBLIC_SITE:
+        raise UsageError(f"unknown dataset '{dataset}'", remedy=f"use {PUBLIC_SITE}")
+    return fetch_external2(
+        Path(out),
+        PrepareOptions(jobs=jobs, overwrite=overwrite),
+        archive=None if archive is None else Path(archive),
+        address=address or ZENODO,
         note=note,
         progress=progress,
     )
-    if summary.ignored:
-        note(f"passed over: {', '.join(summary.ignored)}")
-    return summary
 
 
 class TrainingOptions(TypedDict, total=False):
@@ -385,6 +476,24 @@ def align(
 def finetune(*, note: Note | None = None, **options: Unpack[TrainingOptions]) -> RunResult:
     """Stage 3: train the target-conditioned decoder. Arguments and errors as in `pretrain`."""
     return _train("finetune", note, options)
+
+
+def list_sites(data: str | Path | None = None) -> list[dict[str, Any]]:
+    """What each site of a data root holds (the fields of `SiteOverview`).
+
+    Args:
+        data: the data root; by default `OMNISYN_DATA`. Where there is neither, a UsageError.
+    """
+    from omnisyn.studies.overview import describe_root
+
+    return [site.model_dump(mode="json") for site in describe_root(_given_root(data))]
+
+
+def show_site(name: str, data: str | Path | None = None) -> dict[str, Any]:
+    """What the site of this name holds. Arguments and errors as in `list_sites`."""
+    from omnisyn.studies.overview import describe_site
+
+    return describe_site(_given_root(data).site(name)).model_dump(mode="json")
 
 
 def list_models() -> list[dict[str, Any]]:
@@ -522,6 +631,17 @@ def doctor(cache_dir: Path | None = None) -> dict[str, dict[str, str]]:
     from omnisyn.inference.checkup import examine
 
     return examine(cache_dir)
+
+
+def _given_root(data: str | Path | None) -> DataRoot:
+    """The data root that was given, for what says nothing of the embedded simulation."""
+    from omnisyn import paths
+    from omnisyn.studies.site import DataRoot
+
+    root = paths.data_root(None if data is None else Path(data))
+    if root is None:
+        raise UsageError("no data root is given", remedy="say --data ROOT, or set OMNISYN_DATA")
+    return DataRoot(root)
 
 
 def _select_sites(

@@ -87,4 +87,9 @@ def reason_of(fault: BaseException) -> str:
     if isinstance(fault, OSError) and fault.strerror:
         return fault.strerror
     lines = str(fault).split("\n", 1)
-    return _FOLDERS.sub("", lines[0].strip()) or type(fault).__name__
+    return without_folders(lines[0].strip()) or type(fault).__name__
+
+
+def without_folders(text: str) -> str:
+    """A text without the folders of this machine: of paths, only the last part is left."""
+    return _FOLDERS.sub("", text)

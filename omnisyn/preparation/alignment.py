@@ -1,96 +1,107 @@
-"""Brings the contrasts of one patient onto one grid and, where asked for, to the brain alone."""
+"""Brings the contrasts of one patient onto the grid of one of them, interpolating each once."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import replace
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
 
-import numpy as np
+from omnisyn.preparation.records import RegistrationRecord
+from omnisyn.preparation.register import (
+    Program,
+    Registration,
+    Transform,
+    register,
+    resample,
+    resample_by,
+)
+from omnisyn.volumes.volume import Volume
 
-from omnisyn.errors import InputError
-from omnisyn.listeners import Note, unheard
-from omnisyn.studies.patient import Patient
-from omnisyn.volumes.read import read_sidecar
-from omnisyn.volumes.write import write_volume
-
-if TYPE_CHECKING:
-    from omnisyn.preparation.brain import Atlas
-
-
-def read_atlases(paths: Sequence[Path]) -> list[Atlas]:
-    """Reads label maps of heads. Errors as in ``brain.read_atlas``."""
-    if not paths:
-        return []
-    from omnisyn.preparation.brain import read_atlas
-
-    return [read_atlas(path) for path in paths]
+LEAST_MOTION_MM = 0.5
+"""A scan on the reference's grid that moved less than this stays as it is: interpolation would cost
+more than so small a motion, which is within what a registration can tell."""
 
 
-def align_patient(patient: Patient, atlases: Sequence[Atlas] = (), note: Note = unheard) -> None:
-    """Registers a patient's volumes to its first contrast, in place, where their grids differ.
+@dataclass(frozen=True)
+class Aligned:
+    """One contrast on the reference's grid.
 
-    With atlases, all of its volumes are set to 0 outside the brain. A volume that is on the
-    reference grid and keeps its surroundings is not written.
+    Attributes:
+        volume: there.
+        registration: how it came there; None where none was asked for and none was needed.
+        resampled: whether its voxels were interpolated.
+    """
+
+    volume: Volume
+    registration: Registration | None
+    resampled: bool
+
+    @property
+    def applied(self) -> Registration | None:
+        """The registration by which the voxels were interpolated, if they were by one."""
+        return self.registration if self.resampled else None
+
+
+def align(
+    fixed: Volume, moving: Volume, *, transform: Transform, program: Program | None
+) -> Aligned:
+    """The moving scan on the fixed scan's grid.
+
+    Args:
+        program: that registers; None trusts the positions in the files.
 
     Raises:
-        InputError: a volume is damaged or shares no place with the first, or no brain is found.
-        ResourceError: the disk is full or read-only.
+        InputError: the two share no place.
+        UsageError, ResourceError: the program is not installed, or fails.
     """
-    volumes = {name: patient.volume(name) for name in patient.contrasts()}
-    reference, *others = volumes
-    facts: dict[str, dict[str, Any]] = {name: {} for name in volumes}
-    fixed = volumes[reference]
-    moved = []
-    for name in others:
-        if volumes[name].geometry.matches(fixed.geometry):
-            continue
-        # Heavy, and not needed where everything is aligned.
-        from omnisyn.preparation.register import INTERPOLATION, register, resample
-
-        with _told_of(patient, name):
-            found = register(fixed, volumes[name])
-        volumes[name] = resample(volumes[name], found, fixed.geometry)
-        facts[name] = {
-            "RegisteredTo": reference,
-            "MotionMillimetres": round(found.motion_mm, 3),
-            "MutualInformationBefore": round(-found.metric_before, 4),
-            "MutualInformationAfter": round(-found.metric_after, 4),
-            "Interpolation": INTERPOLATION,
-        }
-        moved.append(f"{name} by {found.motion_mm:.1f} mm")
-    if moved:
-        note(f"{patient.identifier}: registered to {reference}: {', '.join(moved)}")
-    if atlases:
-        from omnisyn.preparation.brain import brain_mask
-
-        with _told_of(patient, reference):
-            mask = brain_mask(fixed, atlases)
-        for name, volume in volumes.items():
-            alone = np.where(mask, volume.voxels, np.float32(0))
-            volumes[name] = replace(volume, voxels=alone)
-            facts[name]["BrainOnly"] = True
-    for name, added in facts.items():
-        if added:
-            path = patient.file(name)
-            write_volume(
-                path,
-                volumes[name].voxels,
-                volumes[name].geometry,
-                sidecar={**read_sidecar(path), **added},
-                like=fixed,
-                overwrite=True,
-            )
+    same_grid = moving.geometry.matches(fixed.geometry)
+    if program is None:
+        return Aligned(
+            moving if same_grid else resample_by(None, moving, fixed.geometry), None, not same_grid
+        )
+    found = register(fixed, moving, transform=transform, program=program)
+    # On one grid the positions may be trusted: what is in doubt is not applied there.
+    if same_grid and (found.doubts or found.motion_mm < LEAST_MOTION_MM):
+        return Aligned(moving, found, False)
+    return Aligned(resample(moving, found, fixed.geometry), found, True)
 
 
-@contextmanager
-def _told_of(patient: Patient, name: str) -> Iterator[None]:
-    """Among many patients the name of a file alone would not say whose it is."""
-    try:
-        yield
-    except InputError as error:
-        raise InputError(
-            error.what, where=f"{patient.label}/{name}", why=error.why, remedy=error.remedy
-        ) from error
+def record_of(
+    aligned: Aligned, reference: str, *, transform: Transform, program: Program, file: str
+) -> RegistrationRecord:
+    """What is kept of it; `file` is that of the transform."""
+    found = aligned.registration
+    if found is None:
+        raise ValueError("there was no registration")
+    return RegistrationRecord(
+        to=reference,
+        program=program,
+        transform=transform,
+        file=file,
+        resampled=aligned.resampled,
+        motion_mm=round(found.motion_mm, 3),
+        rotation_degrees=round(found.rotation_degrees, 3),
+        mutual_information_before=round(-found.metric_before, 4),
+        mutual_information_after=round(-found.metric_after, 4),
+        edge_overlap_before=round(found.edge_overlap_before, 4),
+        edge_overlap_after=round(found.edge_overlap_after, 4),
+        doubts=found.doubts,
+    )
+
+
+def facts_of(record: RegistrationRecord | None) -> Mapping[str, Any]:
+    """The same as entries of a sidecar."""
+    if record is None:
+        return {}
+    return {
+        "RegisteredTo": record.to,
+        "RegistrationProgram": record.program,
+        "RegistrationTransform": record.transform,
+        "Resampled": record.resampled,
+        "MotionMillimetres": record.motion_mm,
+        "MutualInformationBefore": record.mutual_information_before,
+        "MutualInformationAfter": record.mutual_information_after,
+        "EdgeOverlapBefore": record.edge_overlap_before,
+        "EdgeOverlapAfter": record.edge_overlap_after,
+        "RegistrationDoubts": list(record.doubts),
+    }

@@ -19,14 +19,12 @@ from scipy import ndimage
 
 from omnisyn.errors import InputError
 from omnisyn.geometry import Geometry
-from omnisyn.preparation.register import (
+from omnisyn.preparation.images import empty_image, to_array, to_image
+from omnisyn.preparation.similarity import (
     WORKING_SPACING_MM,
-    empty_image,
     mass_centre,
     on_working_grid,
     registration_method,
-    to_array,
-    to_image,
 )
 from omnisyn.volumes.file_bytes import read_file
 from omnisyn.volumes.nifti import load_nifti

@@ -16,18 +16,20 @@ class FoundScan:
 
     Attributes:
         form: a NIfTI file, the files of one DICOM series, or a folder's slices as pictures.
-        files: of NIfTI one; of DICOM all of the series' folder or of the series, in no order; of
+        files: of NIfTI one; of DICOM those of the series, in no order; of
             pictures from inferior to superior.
         told_by: how its contrast is known, without words that may name the patient.
-        series: which stack of the DICOM files it is (`--series`); None where they hold but one.
+        part: what tells it from other images in the same DICOM files; empty where it is alone.
         spacing_mm: of pictures, which do not say it: between slices, rows, columns.
+        simulated: whether it says that it comes from a simulator.
     """
 
     form: Form
     files: tuple[Path, ...]
     told_by: str
-    series: str | None = None
+    part: str = ""
     spacing_mm: tuple[float, float, float] | None = None
+    simulated: bool = False
 
 
 @dataclass(frozen=True)

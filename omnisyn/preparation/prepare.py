@@ -2,31 +2,41 @@
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Mapping, Sequence
+import os
+import shutil
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import cast
 
-from omnisyn.contrasts import NAMES
+from omnisyn import __version__
+from omnisyn.contrasts import NAMES, contrast
 from omnisyn.errors import InputError, UsageError
-from omnisyn.listeners import Note, Progress, unheard, unwatched
+from omnisyn.listeners import Note, Progress, labelled, unheard, unwatched
 from omnisyn.paths import name_of
-from omnisyn.preparation.alignment import align_patient, read_atlases
-from omnisyn.preparation.discover import Found, FoundPatient, find_patients, require_folder
-from omnisyn.preparation.sidecars import impersonal, names_people
-from omnisyn.settings import parse
-from omnisyn.studies.cache_files import CacheIndex, build_cache
-from omnisyn.studies.patients_table import (
-    IDENTIFIER,
-    check_identifier,
-    read_patients_table,
+from omnisyn.preparation.external2 import is_external2, settle_masks
+from omnisyn.preparation.find import find_patients, require_folder
+from omnisyn.preparation.found import Found
+from omnisyn.preparation.instructions import (
+    Instructions,
+    read_instructions,
 )
+from omnisyn.preparation.patient import PatientOptions
+from omnisyn.preparation.records import PatientRecord, SiteRecord
+from omnisyn.preparation.register import PROGRAMS, TRANSFORMS, Program, Transform
+from omnisyn.preparation.report import write_report
+from omnisyn.preparation.staging import Done, Staging
+from omnisyn.preparation.workers import prepare_patients
+from omnisyn.settings import parse
+from omnisyn.studies.cache_files import CachedPatient, build_cache, write_index
+from omnisyn.studies.patients_table import IDENTIFIER
 from omnisyn.studies.site import (
+    PREPARATION_FOLDER,
     PUBLIC_SITE,
+    ROLES,
     ROOT_FILE,
     SITE_FILE,
-    Role,
     Site,
     SiteSettings,
     open_site,
@@ -35,25 +45,100 @@ from omnisyn.studies.site import (
     write_site_files,
 )
 from omnisyn.volumes.atomic import (
-    atomic_directory,
     output_folder,
-    write_bytes_atomic,
+    put_folder,
+    refuse_existing_folder,
     write_json_atomic,
 )
-from omnisyn.volumes.file_bytes import read_file
-from omnisyn.volumes.gzip_member import pack
-from omnisyn.volumes.read import read_sidecar
+from omnisyn.volumes.locks import held_if_free
+
+RECORD_FILE = "record.json"
+
+
+@dataclass(frozen=True)
+class PrepareOptions:
+    """How sites are made.
+
+    Attributes:
+        role, scanner, hospital, credit: of a new site; None takes the instructions', or the
+            default.
+        instructions: a TOML file; by default the source's own ``prepare.toml``.
+        subjects, sessions: only these, by their BIDS labels.
+        reference: the contrast to whose grid the others come.
+        transform: of the registration: `rigid`, `affine` or `bspline`.
+        registration: the program: `sitk`, `greedy`, `flirt`; `none` trusts the positions in the
+            files.
+        bias_correction: whether N4 evens the brightness of every scan out.
+        brain_mask: pattern of the name of each patient's brain mask; volumes are 0 outside it.
+        brain_atlases: whole-head label maps, to find the brain with.
+        jobs: patients at once; None takes as many as there are cores.
+        overwrite: replace a site that exists, with all its volumes.
+    """
+
+    role: str | None = None
+    scanner: str | None = None
+    hospital: str | None = None
+    credit: str | None = None
+    instructions: Path | None = None
+    subjects: tuple[str, ...] = ()
+    sessions: tuple[str, ...] = ()
+    reference: str = "T1"
+    transform: str = "rigid"
+    registration: str = "sitk"
+    bias_correction: bool = False
+    brain_mask: str | None = None
+    brain_atlases: tuple[Path, ...] = ()
+    jobs: int | None = None
+    overwrite: bool = False
+
+    def check(self) -> None:
+        """Raises UsageError for a value that is none of those there are."""
+        for name, value, known in (
+            ("role", self.role or ROLES[0], ROLES),
+            ("transform", self.transform, TRANSFORMS),
+            ("registration", self.registration, (*PROGRAMS, "none")),
+        ):
+            if value not in known:
+                raise UsageError(f"unknown {name} '{value}'", remedy=f"use {', '.join(known)}")
+        contrast(self.reference)
+        if self.brain_mask and self.brain_atlases:
+            raise UsageError(
+                "the brain is given twice", remedy="leave --brain-mask or --brain-atlas away"
+            )
+
+    @property
+    def properties(self) -> dict[str, str]:
+        """Those of the site that were said."""
+        said = {
+            "role": self.role,
+            "scanner": self.scanner,
+            "hospital": self.hospital,
+            "credit": self.credit,
+        }
+        return {name: value for name, value in said.items() if value is not None}
+
+
+@dataclass(frozen=True)
+class SitePlan:
+    """A site that is to be made: where, what it will be, and of whom."""
+
+    path: Path
+    source: Path
+    settings: SiteSettings
+    found: Found
 
 
 @dataclass(frozen=True)
 class PreparedPatient:
-    """One patient in a summary: contrasts, masks, slices in all and those with enough head."""
+    """One patient in a summary: contrasts, masks, slices in all, those with enough head, and what
+    somebody should look at."""
 
     identifier: str
     contrasts: tuple[str, ...]
     masks: tuple[str, ...]
     slices: int
     head_slices: int
+    flags: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -64,83 +149,110 @@ class PrepareSummary:
         site: the site, as it now stands.
         in_place: only the cache was built, of a site that was there.
         patients: one entry a patient.
-        ignored: names of the NIfTI files in the source that were passed over.
+        failed: records of those that are not in the site, with the reason.
+        passed_over: what of the source belongs to no patient.
         cache_bytes: size of the cache's arrays.
     """
 
     site: Site
     in_place: bool
     patients: tuple[PreparedPatient, ...]
-    ignored: tuple[str, ...]
+    failed: tuple[PatientRecord, ...]
+    passed_over: tuple[str, ...]
     cache_bytes: int
+
+
+def plan(
+    source: Path,
+    out: Path | None,
+    options: PrepareOptions,
+    *,
+    progress: Progress = unwatched,
+) -> list[SitePlan]:
+    """What ``prepare`` would make of a source, from names and headers alone. Errors as there."""
+    options.check()
+    require_folder(source)
+    if (source / SITE_FILE).is_file():
+        raise UsageError(
+            "the source is a site already, of which only the cache is built", where=name_of(source)
+        )
+    return list(_plans(source, out, options, progress))
 
 
 def prepare(
     source: Path,
     out: Path | None = None,
+    options: PrepareOptions | None = None,
     *,
-    role: Role | None = None,
-    scanner: str | None = None,
-    hospital: str | None = None,
-    credit: str | None = None,
-    brain_atlases: Sequence[Path] = (),
-    overwrite: bool = False,
     note: Note = unheard,
     progress: Progress = unwatched,
-) -> PrepareSummary:
-    """Makes a site of NIfTI files, or the slice cache of a site that is there.
+) -> list[PrepareSummary]:
+    """Makes sites of hospitals' folders, or the slice cache of a site that is there.
 
     A ``source`` with a ``site.toml`` is a site: its cache is built (again) in place, a
     ``sites.toml`` beside it that does not list it gets it at its end, and nothing else is touched.
-    Any other folder is searched for patients (see ``discover``); their volumes
-    are copied, bit for bit, to ``out/<patient>/<contrast>.nii.gz`` with their sidecars (less what
-    names people), ``patients.tsv`` takes over the rows of the source's ``patients.tsv`` or
-    ``participants.tsv``, and the cache is built. Where a patient's contrasts lie on different
-    grids, they are registered to the reference (T1, or the patient's first) and resampled onto its
-    grid; what lies there already stays as it is. The site appears whole or not at all.
+    Any other folder is searched for patients (see ``find``). Their scans are registered to the
+    reference contrast and brought onto its grid, each interpolated once, written with their
+    sidecars (less what names people) and cached; a scan that needs nothing is copied bit for bit.
+    ``patients.tsv`` takes over the rows of the source's table. A patient that fails is left out and
+    told. A site appears whole or not at all; a run that was stopped goes on where it was.
 
     Args:
-        source: a folder of patients, or a site.
-        out: the site to be made, ``ROOT/SITE``; its last part becomes the site's name. Not for a
-            source that is a site.
-        role: of a new site; default ``train``.
-        scanner: of a new site, free text.
-        hospital: of a new site, free text.
-        credit: of a new site: whom to thank for the data.
-        brain_atlases: whole-head label maps (see ``brain``); with them the site's volumes are 0
-            outside the brain.
-        overwrite: replace a site that exists at ``out``, with all its volumes; nothing else that
-            may be there is replaced.
-        note: hears, for each patient, what was registered and how far it had moved.
-        progress: called before each patient is aligned, and before it is scaled and cached.
+        source: folders of patients in any arrangement, or a site.
+        out: the site to be made, ``ROOT/SITE``, whose last part becomes its name; the root, where
+            the instructions name several sites. Not for a source that is a site.
+        options: how; by default as ``PrepareOptions`` says.
+        note: hears of every patient that failed or should be looked at.
+        progress: hears of every patient done.
 
     Raises:
-        UsageError: ``out`` or a property is missing, or given for a source that is a site.
-        InputError: no patient, an unusable file, contrasts of one patient that cannot be
-            registered, an unfit site name, or an existing ``out``.
+        UsageError: ``out`` or an option is missing, unknown, or given for a source that is a site.
+        InputError: no patient, none that could be prepared, an unfit site name, or an existing
+            ``out``.
         ResourceError: the disk is full or read-only.
     """
+    options = options or PrepareOptions()
+    options.check()
     require_folder(source)
-    properties = {
-        "role": role,
-        "scanner": scanner,
-        "hospital": hospital,
-        "credit": credit,
-    }
-    given = {key: value for key, value in properties.items() if value is not None}
     if (source / SITE_FILE).is_file():
-        if brain_atlases:
-            raise UsageError(
-                "the brain alone cannot be kept of a site that exists",
-                where=name_of(source),
-                remedy="make another site of the folder that it was made from",
-            )
-        site = _site_in_place(source, out, given)
-        index = build_cache(site, progress)
-        root = source.absolute().parent
-        if (root / ROOT_FILE).is_file():
-            register_site(root, site.name)
-        return _summary(site, index, in_place=True, ignored=())
+        return [_in_place(source, out, options, progress)]
+    return [
+        _make_site(site, options, note, progress) for site in _plans(source, out, options, progress)
+    ]
+
+
+def _in_place(
+    source: Path, out: Path | None, options: PrepareOptions, progress: Progress
+) -> PrepareSummary:
+    if options.brain_atlases or options.brain_mask:
+        raise UsageError(
+            "the brain alone cannot be kept of a site that exists",
+            where=name_of(source),
+            remedy="make another site of the folder that it was made from",
+        )
+    site = open_site(source)
+    if out is not None and out.resolve() != source.resolve():
+        raise UsageError(
+            f"the source is site {site.name} already, whose cache is built in place",
+            where=name_of(source),
+            remedy="leave --out away, or copy the folder to where it should be",
+        )
+    if options.properties:
+        raise UsageError(
+            f"{next(iter(options.properties))} cannot be given for a site that exists",
+            where=name_of(source),
+            remedy=f"change it in {SITE_FILE}",
+        )
+    index = build_cache(site, progress)
+    root = source.absolute().parent
+    if (root / ROOT_FILE).is_file():
+        register_site(root, site.name)
+    return _summary(site, index.patients, in_place=True)
+
+
+def _plans(
+    source: Path, out: Path | None, options: PrepareOptions, progress: Progress
+) -> Iterator[SitePlan]:
     if (source / ROOT_FILE).is_file():
         raise UsageError(
             "the source is a data root",
@@ -153,49 +265,30 @@ def prepare(
             where=name_of(source),
             remedy="say --out ROOT/SITE",
         )
-    _check_places(source, out)
-    if overwrite:
-        refuse_other_than_site(out)
-    found = find_patients(source)
-    settings = _settings(out.resolve().name, found, {"role": "train", **given})
-    rows = _rows(source, found)
-    atlases = read_atlases(brain_atlases)
-    with output_folder(out.parent):
-        with atomic_directory(out, overwrite=overwrite) as folder:
-            for patient in found.patients:
-                _copy_patient(patient, folder)
-            write_site_files(folder, settings, rows)
-            unnamed = Site(folder, settings)
-            patients = unnamed.patients()
-            for done, copied in enumerate(patients):
-                progress(done, len(patients), f"align {copied.identifier}")
-                align_patient(copied, atlases, note)
-            index = build_cache(unnamed, progress)
-            for copied in patients:
-                # The cache leaves masks aside: read them once, so that a misfit shows now.
-                copied.study(copied.contrasts()[:1])
-        register_site(out.parent, settings.name)
-    return _summary(open_site(out), index, in_place=False, ignored=found.ignored)
-
-
-def _site_in_place(source: Path, out: Path | None, given: Mapping[str, str]) -> Site:
-    site = open_site(source)
-    if out is not None and out.resolve() != source.resolve():
-        raise UsageError(
-            f"the source is site {site.name} already, whose cache is built in place",
-            where=name_of(source),
-            remedy="leave --out away, or copy the folder to where it should be",
+    instructions = read_instructions(source, options.instructions)
+    if not instructions.sites:
+        yield _plan(source, out, instructions, options, options.properties, progress)
+        return
+    for name, site in instructions.sites.items():
+        said = site.model_dump(exclude={"folder"}, exclude_none=True)
+        yield _plan(
+            source / site.folder,
+            out / name,
+            instructions,
+            options,
+            {**said, **options.properties},
+            labelled(progress, f"{name}: "),
         )
-    if given:
-        raise UsageError(
-            f"{next(iter(given))} cannot be given for a site that exists",
-            where=name_of(source),
-            remedy=f"change it in {SITE_FILE}",
-        )
-    return site
 
 
-def _check_places(source: Path, out: Path) -> None:
+def _plan(
+    source: Path,
+    out: Path,
+    instructions: Instructions,
+    options: PrepareOptions,
+    properties: Mapping[str, str],
+    progress: Progress,
+) -> SitePlan:
     here, there = source.resolve(), out.resolve()
     if here == there or there in here.parents:
         raise InputError(
@@ -204,75 +297,156 @@ def _check_places(source: Path, out: Path) -> None:
             why="a site appears by replacing its whole folder",
             remedy="choose another --out",
         )
-    if there.name == PUBLIC_SITE:
+    if there.name == PUBLIC_SITE and not is_external2(source):
         raise InputError(
             f"{PUBLIC_SITE} is kept for the public NPC dataset (Zenodo record 13131827)",
             where=name_of(out),
             why="figures under that name must always mean the same patients",
             remedy="choose another name",
         )
-
-
-def _settings(name: str, found: Found, given: Mapping[str, str]) -> SiteSettings:
-    marks = {
-        bool(read_sidecar(path).get("Simulated"))
-        for patient in found.patients
-        for path in patient.contrasts.values()
-    }
+    found = find_patients(
+        source,
+        instructions,
+        subjects=options.subjects,
+        sessions=options.sessions,
+        brain_mask=options.brain_mask,
+        progress=progress,
+    )
+    marks = {scan.simulated for patient in found.patients for scan in patient.scans.values()}
     if len(marks) > 1:
         raise InputError(
             "simulated and real volumes are mixed",
-            where=name,
-            why="some sidecars say Simulated, others do not",
+            where=there.name,
+            why="some of them say that they are simulated, others do not",
             remedy="prepare them as two sites",
         )
-    # On the grid of the reference all others lie, so it should be one that everybody has.
-    shared = [name for name in NAMES if all(name in p.contrasts for p in found.patients)]
-    reference = (shared or list(found.patients[0].contrasts))[0]
-    return parse(
-        SiteSettings,
-        {"name": name, "simulated": marks.pop(), "reference": reference, **given},
-        SITE_FILE,
+    shared = [name for name in NAMES if all(name in p.scans for p in found.patients)]
+    wanted = contrast(options.reference).name
+    reference = wanted if any(wanted in p.scans for p in found.patients) else (
+        shared or list(found.patients[0].scans)
+    )[0]  # fmt: skip
+    content = {
+        "name": there.name,
+        "role": "external" if is_external2(source) else "train",
+        "simulated": marks.pop(),
+        "reference": reference,
+        **properties,
+    }
+    return SitePlan(out, source, parse(SiteSettings, content, SITE_FILE), found)
+
+
+def _make_site(
+    site: SitePlan, options: PrepareOptions, note: Note, progress: Progress
+) -> PrepareSummary:
+    out, settings = site.path, site.settings
+    refuse_existing_folder(out, overwrite=options.overwrite)
+    if options.overwrite:
+        refuse_other_than_site(out)
+    told = labelled(progress, f"{settings.name}: ")
+    with output_folder(out.parent), _staging(out) as staging:
+        arrangement, remarks = settle_masks(site.found) if is_external2(site.source) else (None, ())
+        how = PatientOptions(
+            site=settings.name,
+            simulated=settings.simulated,
+            reference=settings.reference,
+            transform=cast(Transform, options.transform),
+            program=(
+                None if options.registration == "none" else cast(Program, options.registration)
+            ),
+            bias_correction=options.bias_correction,
+            brain_atlases=options.brain_atlases,
+            arrangement=arrangement,
+        )
+        jobs = options.jobs or len(os.sched_getaffinity(0))
+        whole, failed = prepare_patients(
+            site.found.patients, how, staging, jobs=jobs, progress=told
+        )
+        for record in failed:
+            note(f"{settings.name}/{record.identifier} failed and is left out: {record.failure}")
+        if not whole:
+            raise InputError(
+                "no patient could be prepared",
+                where=settings.name,
+                why=f"the first: {failed[0].identifier}: {failed[0].failure}",
+                remedy="mend the source and run again",
+            )
+        passed_over = (*site.found.passed_over, *remarks)
+        _assemble(site, how, whole, failed, passed_over, staging)
+        put_folder(staging.path, out, overwrite=options.overwrite)
+    register_site(out.parent, settings.name)
+    for mark in whole:
+        for flag in mark.record.flags:
+            note(f"{settings.name}/{mark.record.identifier}: look at it: {flag}")
+    return _summary(
+        open_site(out),
+        [mark.cached for mark in whole],
+        in_place=False,
+        flags={mark.record.identifier: mark.record.flags for mark in whole},
+        failed=failed,
+        passed_over=passed_over,
     )
 
 
-def _rows(source: Path, found: Found) -> list[dict[str, str]]:
-    known = read_patients_table(source) or read_patients_table(source, "participants.tsv")
+@contextmanager
+def _staging(out: Path) -> Iterator[Staging]:
+    """The staging of a site, by this run alone; it stays where the run is stopped."""
+    folder = out.parent / f".{out.name}.preparing"
+    with held_if_free(out.parent / f".{out.name}.lock") as free:
+        if not free:
+            raise InputError(
+                "another run is making this site", where=out.name, remedy="wait until it is done"
+            )
+        folder.mkdir(exist_ok=True)
+        try:
+            yield Staging(folder)
+        except InputError:
+            if not any(folder.glob(f"{PREPARATION_FOLDER}/*/*")):
+                shutil.rmtree(folder, ignore_errors=True)
+            raise
+        finally:
+            (out.parent / f".{out.name}.lock").unlink(missing_ok=True)
+
+
+def _assemble(
+    site: SitePlan,
+    how: PatientOptions,
+    whole: Sequence[Done],
+    failed: Sequence[PatientRecord],
+    passed_over: tuple[str, ...],
+    staging: Staging,
+) -> None:
+    """Everything of the site that is not a patient's alone."""
+    record = SiteRecord(
+        site=site.settings.name,
+        simulated=site.settings.simulated,
+        version=__version__,
+        options=how.described(),
+        patients=(*(mark.record for mark in whole), *failed),
+        passed_over=passed_over,
+    )
+    identifiers = [mark.record.identifier for mark in whole]
+    staging.keep_only(set(identifiers))
+    by_identifier = {patient.identifier: patient for patient in site.found.patients}
     rows = []
-    for patient in found.patients:
-        check_identifier(patient.identifier, patient.identifier)
+    for patient in (by_identifier[identifier] for identifier in identifiers):
         row = {IDENTIFIER: patient.identifier}
         if patient.subject != patient.identifier:
             row["subject"] = patient.subject
-        found_row = known.get(patient.identifier) or known.get(patient.subject, {})
-        row.update({key: value for key, value in found_row.items() if not names_people(key)})
-        rows.append(row)
-    return rows
-
-
-def _copy_patient(patient: FoundPatient, folder: Path) -> None:
-    target = folder / patient.identifier
-    target.mkdir()
-    for name, path in {**patient.contrasts, **patient.masks}.items():
-        file = read_file(path)
-        content = file.content if file.packed else b"".join(pack(file.content))
-        write_bytes_atomic(target / f"{name}.nii.gz", content)
-        if name in patient.contrasts:
-            digest = hashlib.sha256(file.content).hexdigest()
-            write_json_atomic(target / f"{name}.json", _sidecar(path, name, digest))
-
-
-def _sidecar(path: Path, name: str, digest: str) -> dict[str, Any]:
-    return {
-        **impersonal(read_sidecar(path)),
-        "Contrast": name,
-        "SourceFile": path.name,
-        "SourceSHA256": digest,
-    }
+        rows.append({**row, **patient.facts})
+    write_site_files(staging.path, site.settings, rows)
+    write_index(staging.cache, site.settings.name, [mark.cached for mark in whole])
+    write_json_atomic(staging.preparation / RECORD_FILE, record.model_dump(mode="json"))
+    write_report(staging.preparation, record)
 
 
 def _summary(
-    site: Site, index: CacheIndex, *, in_place: bool, ignored: tuple[str, ...]
+    site: Site,
+    cached: Sequence[CachedPatient],
+    *,
+    in_place: bool,
+    flags: Mapping[str, tuple[str, ...]] | None = None,
+    failed: Sequence[PatientRecord] = (),
+    passed_over: tuple[str, ...] = (),
 ) -> PrepareSummary:
     masks = {patient.identifier: patient.masks() for patient in site.patients()}
     arrays = site.cache.glob("*.npy")
@@ -286,9 +460,11 @@ def _summary(
                 masks=masks[entry.identifier],
                 slices=entry.shape[0],
                 head_slices=len(entry.head_slices),
+                flags=(flags or {}).get(entry.identifier, ()),
             )
-            for entry in index.patients
+            for entry in cached
         ),
-        ignored=ignored,
+        failed=tuple(failed),
+        passed_over=passed_over,
         cache_bytes=sum(path.stat().st_size for path in arrays),
     )

@@ -68,6 +68,8 @@ class PatientRecord(Settings):
         identifier: of its folder.
         series: of its contrasts, canonical order; empty where it failed.
         masks: names of its masks.
+        mask_overlap_before, mask_overlap_after: mean Dice of masks of one thing that were drawn on
+            different scans, where the files put these and after registration; None of fewer.
         doubts: why somebody should look at it, besides the doubts of its registrations.
         left: what of the source was not taken.
         failure: why it is not in the site; None where it is.
@@ -77,6 +79,8 @@ class PatientRecord(Settings):
     identifier: str
     series: tuple[SeriesRecord, ...] = ()
     masks: tuple[str, ...] = ()
+    mask_overlap_before: float | None = None
+    mask_overlap_after: float | None = None
     doubts: tuple[str, ...] = ()
     left: tuple[str, ...] = ()
     failure: str | None = None

@@ -9,7 +9,7 @@ place, and never edited afterwards.
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -117,9 +117,15 @@ def build_cache(site: Site, progress: Progress = unwatched) -> CacheIndex:
     with atomic_directory(site.cache, overwrite=True) as folder:
         for done, patient in enumerate(patients):
             progress(done, len(patients), patient.identifier)
-            entries.append(_cache_patient(patient, folder))
-        index = CacheIndex(format=CACHE_FORMAT, site=site.name, patients=tuple(entries))
-        write_json_atomic(folder / INDEX_FILE, index.model_dump(mode="json"))
+            entries.append(cache_patient(patient, folder))
+        index = write_index(folder, site.name, entries)
+    return index
+
+
+def write_index(folder: Path, site: str, entries: Iterable[CachedPatient]) -> CacheIndex:
+    """Writes what lies in a cache's folder, as `cache_patient` told. ResourceError: disk."""
+    index = CacheIndex(format=CACHE_FORMAT, site=site, patients=tuple(entries))
+    write_json_atomic(folder / INDEX_FILE, index.model_dump(mode="json"))
     return index
 
 
@@ -161,7 +167,8 @@ def _map_cache(site: Site, index: CacheIndex) -> SiteCache:
     return SiteCache(site, patients, arrays)
 
 
-def _cache_patient(patient: Patient, folder: Path) -> CachedPatient:
+def cache_patient(patient: Patient, folder: Path) -> CachedPatient:
+    """Reads, scales and caches one patient. Errors as in `build_cache`."""
     study = patient.study(masks=())
     names = tuple(study.volumes)
     scaled = [study.scaled(name) for name in names]

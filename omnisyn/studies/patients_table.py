@@ -13,6 +13,8 @@ TABLE_FILE = "patients.tsv"
 IDENTIFIER = "participant_id"
 UNKNOWN = "n/a"
 
+# Folders of a site that are no patients.
+_TAKEN = ("cache", "preparation")
 _IDENTIFIER = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.+-]*")
 
 
@@ -87,11 +89,12 @@ def check_identifier(identifier: str, where: str) -> None:
     Raises:
         InputError: see above.
     """
-    if not _IDENTIFIER.fullmatch(identifier) or identifier == "cache":
+    if not _IDENTIFIER.fullmatch(identifier) or identifier in _TAKEN:
         raise InputError(
             f"{identifier!r} cannot be a patient's identifier",
             where=where,
-            why="it names a folder: letters, digits, '_', '.', '+' and '-'; not cache",
+            why="it names a folder: letters, digits, '_', '.', '+' and '-'; not "
+            + " or ".join(_TAKEN),
             remedy="rename the patient",
         )
 

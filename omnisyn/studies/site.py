@@ -32,6 +32,8 @@ PUBLIC_SITE = "external2"
 
 SIMULATED_PREFIX = "sim-"
 SITE_FILE, ROOT_FILE, CACHE_FOLDER = "site.toml", "sites.toml", "cache"
+PREPARATION_FOLDER = "preparation"
+"""Of a site: what was done to its patients, with pictures."""
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
 
@@ -207,8 +209,8 @@ class DataRoot:
                 f"the public dataset {PUBLIC_SITE} (Zenodo record 13131827) is not in the data "
                 "root",
                 where=name_of(self.path),
-                remedy="a later version fetches it (omnisyn fetch external2); its simulated "
-                f"stand-in is --site {SIMULATED_PREFIX}{PUBLIC_SITE}",
+                remedy=f"get it with: omnisyn fetch {PUBLIC_SITE} --out ROOT/{PUBLIC_SITE}; its "
+                f"simulated stand-in is --site {SIMULATED_PREFIX}{PUBLIC_SITE}",
             )
         if _NAME.fullmatch(name) and (self.path / name / SITE_FILE).is_file():
             raise InputError(

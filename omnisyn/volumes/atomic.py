@@ -133,6 +133,10 @@ class Staging:
         self._parts.append(_Part(path, temporary, None))
         return temporary
 
+    def take(self, made: Path, path: Path) -> None:
+        """A folder that is whole already, which becomes `path`."""
+        self._parts.append(_Part(path, made, None))
+
     def put_in_place(self) -> None:
         """Complete every part on the disk, then rename them all, in the order of their making."""
         for part in self._parts:
@@ -301,6 +305,16 @@ def atomic_directory(path: str | Path, *, overwrite: bool = False) -> Iterator[P
     """
     with staged(overwrite=overwrite) as staging:
         yield staging.folder(path)
+
+
+def put_folder(made: str | Path, path: str | Path, *, overwrite: bool = False) -> None:
+    """Put a folder that was made elsewhere on the same file system at `path`, in one step.
+
+    Errors as in `staged`.
+    """
+    staging = Staging(overwrite=overwrite)
+    staging.take(Path(made), Path(path))
+    staging.put_in_place()
 
 
 @contextlib.contextmanager

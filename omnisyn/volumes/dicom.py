@@ -5,7 +5,7 @@ DICOM coordinates are LPS+; the affine here is RAS+, so x and y change sign, exa
 """
 
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from omnisyn.contrasts import Contrast
+from omnisyn.errors import InputError
 from omnisyn.geometry import Geometry
 from omnisyn.paths import name_of
 from omnisyn.volumes.checks import Image, examine, settle
@@ -25,7 +26,7 @@ from omnisyn.volumes.dicom_checks import (
     without_localizers,
 )
 from omnisyn.volumes.dicom_facts import acquisition
-from omnisyn.volumes.dicom_files import find_images, joint_sha256
+from omnisyn.volumes.dicom_files import find_images, joint_sha256, parse_images
 from omnisyn.volumes.dicom_frames import Frame, frames_of
 from omnisyn.volumes.dicom_pixels import read_pixels
 from omnisyn.volumes.dicom_stacks import Stack, choose_stack, find_stacks
@@ -67,6 +68,40 @@ def read_stack(stack: Stack, where: str) -> Volume:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)
         return _read_stack(stack.frames, where, DEFAULT, list(stack.notes))
+
+
+def read_files(files: Iterable[Path], part: str, where: str) -> Volume:
+    """Read the stack that these files of one series hold.
+
+    Args:
+        part: which of several stacks it is (`Stack.told_apart`).
+        where: what the series is called in messages.
+
+    Errors as in `read_dicom`.
+    """
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)
+        images, _ = parse_images(files)
+        stacks = find_stacks([frame for file in images for frame in frames_of(file)])
+        chosen = [stack for stack in stacks if stack.told_apart == part] or stacks
+        if len(chosen) != 1:
+            raise InputError(
+                f"the series holds {len(stacks)} images" if stacks else "no DICOM images here",
+                where=where,
+                why="files were added or changed since they were looked at",
+                remedy="look again",
+            )
+        return _read_stack(chosen[0].frames, where, DEFAULT, [])
+
+
+def stack_geometry(stack: Stack, where: str) -> Geometry:
+    """Where a stack lies, from its headers alone. Errors as in `read_dicom`."""
+    single_grey_images(stack.frames)
+    with_geometry(stack.frames)
+    frames, _ = without_localizers(stack.frames, where)
+    frames = ordered(frames, where, allow_gaps=False)
+    shape = (frames[0].integer("Columns"), frames[0].integer("Rows"), len(frames))
+    return Geometry(shape, _affine(frames, len(frames)))
 
 
 def list_stacks(path: str | Path) -> list[Stack]:

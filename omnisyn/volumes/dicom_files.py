@@ -16,6 +16,7 @@ from pydicom.dataset import FileDataset
 from pydicom.uid import UID, ImplicitVRLittleEndian
 
 from omnisyn.errors import InputError
+from omnisyn.paths import open_regular
 from omnisyn.volumes.dicom_values import tag_of, value_of
 from omnisyn.volumes.file_bytes import (
     DICOM_START_BYTES,
@@ -30,7 +31,7 @@ FETCH_AGAIN = "export or copy the series again"
 
 @dataclass(frozen=True)
 class DicomFile:
-    """One parsed image file."""
+    """One parsed image file; `sha256` is empty where only its header was read."""
 
     path: Path
     dataset: FileDataset
@@ -61,15 +62,7 @@ def find_images(path: Path) -> tuple[list[DicomFile], tuple[str, ...]]:
         ResourceError: the disk fails in mid-read.
     """
     entries, folders = _entries(path) if path.is_dir() else ([path], 0)
-    images, skipped = [], 0
-    for entry in entries:
-        # A link that leads nowhere was meant to be a file, an image perhaps: reading it says so.
-        regular = entry.is_symlink() or entry.is_file()
-        image = _parse(entry) if regular and not entry.name.startswith(".") else None
-        if image is None:
-            skipped += 1
-        else:
-            images.append(image)
+    images, skipped = parse_images(entries)
     if not images:
         raise InputError(
             "no DICOM images here",
@@ -91,6 +84,49 @@ def find_images(path: Path) -> tuple[list[DicomFile], tuple[str, ...]]:
             else "1 folder inside was not looked into"
         )
     return images, tuple(notes)
+
+
+def parse_images(entries: Iterable[Path]) -> tuple[list[DicomFile], int]:
+    """Parse these files.
+
+    Returns:
+        the images, in the order given, and how many entries hold none.
+
+    Raises:
+        InputError: an image is damaged or was not fetched.
+        ResourceError: the disk fails in mid-read.
+    """
+    images, skipped = [], 0
+    for entry in entries:
+        # A link that leads nowhere was meant to be a file, an image perhaps: reading it says so.
+        regular = entry.is_symlink() or entry.is_file()
+        image = _parse(entry) if regular and not entry.name.startswith(".") else None
+        if image is None:
+            skipped += 1
+        else:
+            images.append(image)
+    return images, skipped
+
+
+def read_header(path: Path) -> DicomFile | None:
+    """What a DICOM image says of itself, without its pixels and unchecked: for a first look.
+
+    Returns:
+        None where the file holds no image, or nothing that can be read.
+    """
+    try:
+        with open_regular(path) as file:
+            if not looks_like_dicom(file.read(DICOM_START_BYTES)):
+                return None
+            file.seek(0)
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                dataset = pydicom.dcmread(file, force=True, stop_before_pixels=True)
+                image = all(tag_of(key) in dataset for key in ("Rows", "Columns"))
+    # A damaged data set makes pydicom raise errors of many kinds.
+    except Exception:
+        return None
+    return DicomFile(path, dataset, "") if image else None
 
 
 def _entries(folder: Path) -> tuple[list[Path], int]:

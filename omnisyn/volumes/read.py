@@ -6,7 +6,7 @@ header and name suggest; the acquisition facts come from the sidecar or the DICO
 
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -89,8 +89,29 @@ def _read(path: Path, contrast: Contrast | None, options: ReadOptions) -> Volume
                     "make the volume again, or remove the sidecar",
                 )
             )
+    return labelled_volume(volume, contrast, options, doubts, path.name)
+
+
+def labelled_volume(
+    volume: Volume,
+    contrast: Contrast | None,
+    options: ReadOptions = DEFAULT,
+    doubts: Sequence[Finding] = (),
+    name: str | None = None,
+) -> Volume:
+    """The volume with its contrast: the one that is said, else what its header and name suggest.
+
+    Args:
+        doubts: about the volume, which become warnings with those about the contrast.
+        name: of the file or folder; by default the volume's own.
+
+    Raises:
+        InputError: there are doubts, and `options.strict`.
+    """
+    name = name or volume.provenance.name
+    doubts = list(doubts)
     facts = volume.provenance.acquisition
-    guess = guess_from(facts, [path.name])
+    guess = guess_from(facts, [name])
     if contrast is not None:
         against = contradiction(contrast, facts)
         if against:
@@ -99,7 +120,7 @@ def _read(path: Path, contrast: Contrast | None, options: ReadOptions) -> Volume
         doubts.append(
             _doubt(f"the contrast is only guessed to be {guess.contrast.name}", guess.reason)
         )
-    warned = settle(doubts, path.name, strict=options.strict)
+    warned = settle(doubts, name, strict=options.strict)
     provenance = replace(volume.provenance, warnings=volume.provenance.warnings + warned)
     return replace(volume, contrast=contrast or guess.contrast, provenance=provenance)
 
@@ -199,6 +220,14 @@ def acquisition_facts(sidecar: Mapping[str, Any]) -> dict[str, float | str]:
         elif key in _TIMES + _NUMBERS and isinstance(value, int | float) and abs(value) < 1e9:
             facts[key] = float(value) * (1000.0 if key in _TIMES else 1.0)
     return facts
+
+
+def sidecar_facts(facts: Mapping[str, float | str]) -> dict[str, float | str]:
+    """Acquisition facts as a BIDS sidecar states them: times in s."""
+    return {
+        key: value / 1000.0 if key in _TIMES and isinstance(value, int | float) else value
+        for key, value in facts.items()
+    }
 
 
 def stated_contrast(sidecar: Mapping[str, Any], name: str) -> Contrast | None:

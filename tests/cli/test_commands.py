@@ -92,6 +92,31 @@ def test_prepare_makes_a_site_of_a_folder(scan: Scan, capsys: Streams) -> None:
     assert "train, internal, external" in capsys.readouterr().err
 
 
+def test_prepare_says_its_plan_and_who_failed(scan: Scan, capsys: Streams) -> None:
+    scan("hospital/a/T1.nii.gz")
+    scan("hospital/b/T1.nii.gz")
+    Path("hospital/b/T2.nii.gz").write_bytes(b"no image")
+    assert main(["prepare", "hospital", "--out", "root/ours", "--dry-run"]) == 0
+    assert "    T2: NIfTI, 1 file, named T2" in capsys.readouterr().out.splitlines()
+    assert not Path("root").exists()
+    assert main(["prepare", "hospital", "--out", "root/ours", "--jobs", "1"]) == 6
+    captured = capsys.readouterr()
+    assert captured.out == str(Path("root/ours")) + "\n"
+    assert "ours/b failed and is left out: b/T2" in captured.err
+    assert "1 of 2 patients failed" in captured.err
+    assert Path("root/ours/preparation/report.html").is_file()
+
+
+def test_fetch_needs_the_published_archive(capsys: Streams) -> None:
+    Path("primary_data.zip").write_bytes(b"PK")
+    call = ["fetch", "external2", "--out", "root/external2", "--from", "primary_data.zip"]
+    assert main(call) == 3
+    assert "not the published archive" in capsys.readouterr().err
+    assert not Path("root").exists()
+    assert main(["fetch", "brats", "--out", "root/brats"]) == 2
+    assert "use external2" in capsys.readouterr().err
+
+
 def test_models_are_listed_shown_and_verified(weights: Path, capsys: Streams) -> None:
     assert main(["models", "list", "--json"]) == 0
     assert isinstance(json.loads(capsys.readouterr().out), list)

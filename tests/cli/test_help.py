@@ -31,7 +31,8 @@ print(json.dumps({{"code": code, "cpu": used.ru_utime + used.ru_stime, "heavy": 
 """
 
 OF_MODELS = [["models", name] for name in ("list", "show", "pull", "push")]
-COMMANDS = [[], *([name] for name in VERBS), *OF_MODELS]
+OF_SITES = [["sites", name] for name in ("list", "show")]
+COMMANDS = [[], *([name] for name in VERBS), *OF_MODELS, *OF_SITES]
 
 
 def probe(*arguments: str) -> tuple[dict[str, object], str]:

@@ -3,16 +3,24 @@
 import gzip
 import json
 import os
+import re
+import shutil
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
+import SimpleITK
 from numpy.typing import NDArray
 
 from omnisyn.errors import InputError, UsageError
 from omnisyn.geometry import Geometry
-from omnisyn.preparation.prepare import prepare
+from omnisyn.preparation.found import FoundPatient
+from omnisyn.preparation.patient import PatientOptions, prepare_patient
+from omnisyn.preparation.prepare import PrepareOptions, PrepareSummary, plan
+from omnisyn.preparation.prepare import prepare as prepare_sites
+from omnisyn.preparation.staging import Staging
 from omnisyn.studies.cache import CachedSlices
 from omnisyn.studies.cache_files import open_cache
 from omnisyn.studies.site import DataRoot, Site
@@ -25,6 +33,19 @@ WriteHead = Callable[..., Path]
 
 SHAPE, SPACING = (10, 32, 28), (4.0, 1.0, 1.0)
 REAL = Path(__file__).parents[3] / "shared" / "data" / "real" / "ms_mni"
+
+
+def prepare(source: Path, out: Path | None = None, **options: object) -> PrepareSummary:
+    """One site, in this process, with every patient in it."""
+    summary = attempt(source, out, **options)
+    assert not summary.failed
+    return summary
+
+
+def attempt(source: Path, out: Path | None = None, **options: object) -> PrepareSummary:
+    """One site, in this process."""
+    (summary,) = prepare_sites(source, out, PrepareOptions(**{"jobs": 1, **options}))
+    return summary
 
 
 @pytest.fixture
@@ -84,8 +105,7 @@ def test_contrasts_on_two_grids_are_registered_to_the_first(
     moved = Geometry.axial(SHAPE, SPACING, (12.0, 17.0, -16.0))
     sidecar = {"EchoTime": 0.1, "PatientName": "X"}
     write_head(source / "case2" / "FLAIR.nii.gz", "FLAIR", seed=1, geometry=moved, sidecar=sidecar)
-    heard: list[str] = []
-    site = prepare(source, tmp_path / "root" / "clinic", note=heard.append).site
+    site = prepare(source, tmp_path / "root" / "clinic").site
     patient = site.patients()[0]
     study = patient.study()
     assert set(study.volumes) == {"T1", "T1c", "FLAIR"}
@@ -98,19 +118,39 @@ def test_contrasts_on_two_grids_are_registered_to_the_first(
     assert facts["MutualInformationAfter"] >= facts["MutualInformationBefore"]
     assert facts["EchoTime"] == 0.1
     assert "PatientName" not in facts
-    line = f"case2: registered to T1: FLAIR by {facts['MotionMillimetres']:.1f} mm"
-    assert heard == [line]
+    transform = site.path / "preparation" / "case2" / "FLAIR-to-T1.tfm"
+    assert SimpleITK.ReadTransform(str(transform)).GetDimension() == 3
     kept = gzip.decompress((patient.path / "T1c.nii.gz").read_bytes())
     assert kept == (source / "case2" / "t1ce.nii").read_bytes()
-    assert "RegisteredTo" not in json.loads((patient.path / "T1c.json").read_text())
+    assert json.loads((patient.path / "T1c.json").read_text())["Resampled"] is False
 
 
-def test_contrasts_that_share_no_place_stop_it_and_leave_nothing(
+def test_patient_that_fails_is_told_and_left_out(
     source: Path, tmp_path: Path, write_head: WriteHead
 ):
     elsewhere = Geometry.axial(SHAPE, SPACING, (900.0, 15.5, -18.0))
     write_head(source / "case2" / "FLAIR.nii.gz", "FLAIR", geometry=elsewhere)
-    with pytest.raises(InputError, match=r"case2/FLAIR: two scans.*share no place"):
+    heard: list[str] = []
+    options = PrepareOptions(jobs=1)
+    (summary,) = prepare_sites(source, tmp_path / "root" / "clinic", options, note=heard.append)
+    assert [patient.identifier for patient in summary.patients] == ["sub-01"]
+    assert [record.identifier for record in summary.failed] == ["case2"]
+    assert "share no place" in summary.failed[0].failure
+    assert any("clinic/case2 failed" in line for line in heard)
+    assert sorted(path.name for path in summary.site.path.iterdir()) == [
+        "cache", "patients.tsv", "preparation", "site.toml", "sub-01",
+    ]  # fmt: skip
+    assert list(open_cache(summary.site).patients) == ["sub-01"]
+    assert "case2" in (summary.site.path / "preparation" / "report.html").read_text()
+
+
+def test_where_every_patient_fails_nothing_is_left(
+    source: Path, tmp_path: Path, write_head: WriteHead
+):
+    elsewhere = Geometry.axial(SHAPE, SPACING, (900.0, 15.5, -18.0))
+    write_head(source / "case2" / "FLAIR.nii.gz", "FLAIR", geometry=elsewhere)
+    shutil.rmtree(source / "sub-01")
+    with pytest.raises(InputError, match=r"no patient could be prepared.*case2.*share no place"):
         prepare(source, tmp_path / "root" / "clinic")
     assert not (tmp_path / "root").exists()
 
@@ -131,8 +171,8 @@ def test_patient_whose_brain_is_not_found_is_named(
 
     monkeypatch.setattr("omnisyn.preparation.brain.read_atlas", lambda path: path.name)
     monkeypatch.setattr("omnisyn.preparation.brain.brain_mask", none)
-    with pytest.raises(InputError, match="brains/case2/T1: no brain was found"):
-        prepare(source, tmp_path / "root" / "brains", brain_atlases=[Path("one")])
+    with pytest.raises(InputError, match=r"case2: case2/T1.*no brain was found"):
+        prepare(source, tmp_path / "root" / "brains", brain_atlases=(Path("one"),))
 
 
 def test_brain_alone_is_kept_where_atlases_are_given(
@@ -149,7 +189,7 @@ def test_brain_alone_is_kept_where_atlases_are_given(
     monkeypatch.setattr("omnisyn.preparation.brain.brain_mask", middle)
     prepare(source, tmp_path / "root" / "whole")
     site = prepare(
-        source, tmp_path / "root" / "brains", brain_atlases=[Path("one"), Path("two")]
+        source, tmp_path / "root" / "brains", brain_atlases=(Path("one"), Path("two"))
     ).site
     whole = DataRoot(tmp_path / "root").site("whole")
     for patient, same in zip(site.patients(), whole.patients(), strict=True):
@@ -161,28 +201,43 @@ def test_brain_alone_is_kept_where_atlases_are_given(
             assert json.loads((patient.path / f"{name}.json").read_text())["BrainOnly"] is True
     assert len(open_cache(site).patients) == 2
     with pytest.raises(UsageError, match="brain alone cannot be kept"):
-        prepare(site.path, brain_atlases=[Path("one")])
+        prepare(site.path, brain_atlases=(Path("one"),))
 
 
 @pytest.mark.parametrize(
     ("put", "reason"), [(os.mkfifo, "a pipe"), (lambda p: p.symlink_to("gone"), "leads nowhere")]
 )
-def test_what_has_the_name_of_a_contrast_and_is_no_file_stops_it(
+def test_what_has_the_name_of_a_contrast_and_is_no_file_fails(
     source: Path, tmp_path: Path, put: Callable[[Path], None], reason: str
 ):
     put(source / "case2" / "FLAIR.nii.gz")
-    with pytest.raises(InputError, match=rf"FLAIR\.nii\.gz: .*{reason}"):
-        prepare(source, tmp_path / "root" / "clinic")
-    assert not (tmp_path / "root").exists()
+    (failed,) = attempt(source, tmp_path / "root" / "clinic").failed
+    assert re.search(rf"FLAIR\.nii\.gz: .*{reason}", failed.failure)
 
 
-def test_mask_on_another_grid_stops_it(source: Path, tmp_path: Path):
+def test_mask_on_no_grid_of_its_patient_is_left_out_and_told(source: Path, tmp_path: Path):
     write_volume(
         source / "case2" / "tumor.nii.gz", np.ones((4, 4, 4)), Geometry((4,) * 3, np.eye(4))
     )
-    with pytest.raises(InputError, match=r"case2/tumour.*grid"):
-        prepare(source, tmp_path / "root" / "clinic")
-    assert not (tmp_path / "root").exists()
+    patient, _ = prepare(source, tmp_path / "root" / "clinic").patients
+    assert patient.masks == ()
+    assert "tumour left out: tumor.nii.gz: the mask lies on the grid of no scan" in patient.flags[0]
+
+
+def test_mask_drawn_on_a_scan_that_moved_moves_with_it(
+    source: Path, tmp_path: Path, write_head: WriteHead
+):
+    moved = Geometry.axial(SHAPE, SPACING, (12.0, 17.0, -16.0))
+    write_head(source / "case2" / "FLAIR.nii.gz", "FLAIR", seed=1, geometry=moved)
+    marker = np.zeros(SHAPE, np.uint8)
+    marker[4:6, 8:11, 6:9] = 1
+    write_volume(
+        source / "case2" / "FLAIR_lesions.nii.gz", moved.from_slices(marker), moved, dtype="uint8"
+    )
+    study = prepare(source, tmp_path / "root" / "clinic").site.patients()[0].study()
+    found = study.geometry.to_slices(study.masks["lesions"])
+    overlap = 2 * (found & (marker > 0)).sum() / (found.sum() + marker.sum())
+    assert overlap > 0.7
 
 
 def test_masks_come_along(source: Path, tmp_path: Path):
@@ -286,7 +341,7 @@ def test_sidecars_that_strict_json_cannot_hold_are_copied_without_what_is_odd(
     sidecar.write_text('{"EchoTime": NaN, "a": 1e400, "b": "\\ud800", "patient_id": "x", "c": 1}')
     prepare(source, tmp_path / "root" / "clinic")
     copied = json.loads((tmp_path / "root" / "clinic" / "sub-01" / "T1.json").read_text())
-    assert set(copied) == {"c", "Contrast", "SourceFile", "SourceSHA256"}
+    assert set(copied) == {"c", "Contrast", "SourceFile", "SourceForm", "SourceSHA256"}
 
 
 def test_a_source_given_as_a_dot_is_called_by_its_name(
@@ -361,3 +416,116 @@ def test_real_patients_keep_their_orientation(tmp_path: Path):
     in_picture[:, : rows // 2, : columns // 2] = True
     assert np.array_equal(grid.to_slices(right & front), in_picture)
     assert study.masks["lesions"].any()
+
+
+def test_a_run_that_was_stopped_goes_on_where_it_was(
+    source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    made: list[str] = []
+
+    def prepare_one(patient: FoundPatient, options: PatientOptions, staging: Staging) -> object:
+        if len(made) == 1 and stopping:
+            raise KeyboardInterrupt
+        made.append(patient.identifier)
+        return prepare_patient(patient, options, staging)
+
+    monkeypatch.setattr("omnisyn.preparation.workers.prepare_patient", prepare_one)
+    stopping = True
+    with pytest.raises(KeyboardInterrupt):
+        prepare(source, tmp_path / "root" / "clinic")
+    assert not (tmp_path / "root" / "clinic").exists()
+    stopping = False
+    summary = prepare(source, tmp_path / "root" / "clinic")
+    assert made == ["case2", "sub-01"]
+    assert [patient.identifier for patient in summary.patients] == ["case2", "sub-01"]
+    assert [path.name for path in (tmp_path / "root").iterdir() if path.is_dir()] == ["clinic"]
+
+
+def test_a_patient_whose_files_changed_meanwhile_is_made_anew(
+    source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, write_head: WriteHead
+):
+    def stop(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr("omnisyn.preparation.prepare._assemble", stop)
+        with pytest.raises(KeyboardInterrupt):
+            prepare(source, tmp_path / "root" / "clinic")
+    write_head(source / "case2" / "T1.nii.gz", "T1", seed=9)
+    (source / "sub-01" / "anat" / "sub-01_T2w.nii.gz").unlink()
+    site = prepare(source, tmp_path / "root" / "clinic").site
+    case2, sub01 = site.patients()
+    now, then = (case2.volume("T1"), read_volume(source / "case2" / "T1.nii.gz"))
+    assert np.array_equal(now.voxels, then.voxels)
+    assert sub01.contrasts() == ("T1",)
+
+
+def test_several_processes_make_the_same_site_as_one(source: Path, tmp_path: Path):
+    alone = prepare(source, tmp_path / "alone" / "clinic").site.path
+    several = prepare(source, tmp_path / "several" / "clinic", jobs=2).site.path
+    for path in sorted(alone.rglob("*.nii.gz")):
+        assert (several / path.relative_to(alone)).read_bytes() == path.read_bytes()
+    assert sorted(p.relative_to(alone) for p in alone.rglob("*")) == sorted(
+        p.relative_to(several) for p in several.rglob("*")
+    )
+
+
+def test_a_process_that_ends_takes_nobody_with_it(
+    source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    crashing = tmp_path / "python"
+    crashing.write_text("#!/bin/sh\nkill -SEGV $$\n")
+    crashing.chmod(0o755)
+    monkeypatch.setattr(sys, "executable", str(crashing))
+    with pytest.raises(InputError, match="its process ended with code -11"):
+        attempt(source, tmp_path / "root" / "clinic", jobs=2)
+
+
+def test_several_sites_of_one_source(source: Path, tmp_path: Path):
+    (source / "prepare.toml").write_text(
+        '[sites.north]\nfolder = "case2"\nrole = "internal"\nhospital = "North"\n'
+        '[sites.south]\nfolder = "sub-01"\nscanner = "GE"\n'
+    )
+    options = PrepareOptions(jobs=1)
+    north, south = prepare_sites(source, tmp_path / "root", options)
+    assert (north.site.settings.role, north.site.settings.hospital) == ("internal", "North")
+    assert (south.site.settings.role, south.site.settings.scanner) == ("train", "GE")
+    assert DataRoot(tmp_path / "root").names() == ("north", "south")
+    assert [patient.identifier for patient in south.patients] == ["sub-01"]
+
+
+def test_reference_brain_mask_and_filters(source: Path, tmp_path: Path):
+    geometry = read_volume(source / "case2" / "T1.nii.gz").geometry
+    brain = np.zeros(geometry.shape, np.uint8)
+    brain[8:20, 8:24, 2:8] = 1
+    write_volume(source / "case2" / "hdbet_out.nii.gz", brain, geometry, dtype="uint8")
+    summary = prepare(
+        source,
+        tmp_path / "root" / "clinic",
+        subjects=("case2",),
+        reference="T1c",
+        brain_mask="hdbet*",
+    )
+    (patient,) = summary.site.patients()
+    assert summary.site.settings.reference == "T1c"
+    assert patient.masks() == ()
+    volume = patient.volume("T1")
+    assert not volume.voxels[brain == 0].any()
+    assert volume.voxels[brain == 1].any()
+    with pytest.raises(UsageError, match=r"no subject 'case3'.*case2"):
+        prepare(source, tmp_path / "root" / "other", subjects=("case3",))
+
+
+def test_unknown_options_are_refused(source: Path, tmp_path: Path):
+    for option, value in (("transform", "fluid"), ("registration", "elastix"), ("role", "friend")):
+        with pytest.raises(UsageError, match=f"unknown {option} '{value}'"):
+            prepare(source, tmp_path / "root" / "clinic", **{option: value})
+    with pytest.raises(UsageError, match="unknown contrast 'T9'"):
+        prepare(source, tmp_path / "root" / "clinic", reference="T9")
+
+
+def test_a_plan_writes_nothing(source: Path, tmp_path: Path):
+    (site,) = plan(source, tmp_path / "root" / "clinic", PrepareOptions())
+    assert [patient.identifier for patient in site.found.patients] == ["case2", "sub-01"]
+    assert site.settings.name == "clinic"
+    assert not (tmp_path / "root").exists()

@@ -6,7 +6,10 @@ from pathlib import Path
 import pytest
 
 from omnisyn.errors import InputError
-from omnisyn.preparation.discover import find_patients
+from omnisyn.geometry import Geometry
+from omnisyn.preparation.find import find_patients
+from omnisyn.preparation.instructions import Instructions
+from tests.small_heads import SHAPE, WriteHead
 
 
 def _touch(folder: Path, *names: str) -> Path:
@@ -20,7 +23,7 @@ def _touch(folder: Path, *names: str) -> Path:
 def _found(folder: Path) -> dict[str, dict[str, str]]:
     return {
         patient.identifier: {
-            name: str(path.relative_to(folder)) for name, path in patient.contrasts.items()
+            name: str(scan.files[0].relative_to(folder)) for name, scan in patient.scans.items()
         }
         for patient in find_patients(folder).patients
     }
@@ -50,7 +53,7 @@ def test_bids_dataset_with_sessions_and_derivatives(tmp_path: Path):
         "sub-01_ses-2": "sub-01",
         "sub-02": "sub-02",
     }
-    assert list(found.patients[2].contrasts) == ["T1", "T1c", "MRA"]
+    assert list(found.patients[2].scans) == ["T1", "T1c", "MRA"]
 
 
 def test_visits_below_a_patient_belong_to_one_subject_and_groups_do_not(tmp_path: Path):
@@ -116,9 +119,9 @@ def test_masks_are_never_taken_for_the_contrast_they_were_drawn_on(tmp_path: Pat
     _touch(tmp_path, "p1/T1.nii.gz", "p1/T1_mask.nii.gz", "p1/tumor_T1.nii.gz",
            "p1/lesions.nii.gz", "p1/head.nii.gz", "p1/T2_brainmask.nii.gz")  # fmt: skip
     found = find_patients(tmp_path)
-    assert list(found.patients[0].contrasts) == ["T1"]
+    assert list(found.patients[0].scans) == ["T1"]
     assert set(found.patients[0].masks) == {"tumour", "lesions", "head"}
-    assert found.ignored == ("T1_mask.nii.gz", "T2_brainmask.nii.gz")
+    assert found.passed_over == ("T1_mask.nii.gz: no contrast", "T2_brainmask.nii.gz: no contrast")
 
 
 def test_subject_label_spelled_like_a_contrast_says_nothing(tmp_path: Path):
@@ -130,21 +133,45 @@ def test_synthetic_images_are_passed_over(tmp_path: Path):
     _touch(tmp_path, "p1/T1.nii.gz", "p1/desc-synth_T2w.nii.gz", "p1/FLAIR.nii.gz")
     (tmp_path / "p1" / "FLAIR.json").write_text('{"Synthetic": true}')
     found = find_patients(tmp_path)
-    assert list(found.patients[0].contrasts) == ["T1"]
-    assert set(found.ignored) == {"desc-synth_T2w.nii.gz", "FLAIR.nii.gz"}
+    assert list(found.patients[0].scans) == ["T1"]
+    assert {note.split(":")[0] for note in found.passed_over} == {
+        "desc-synth_T2w.nii.gz", "FLAIR.nii.gz",
+    }  # fmt: skip
 
 
-def test_two_files_of_one_contrast_are_refused(tmp_path: Path):
-    _touch(tmp_path, "p1/T1.nii.gz", "p1/t1w.nii.gz")
-    with pytest.raises(InputError, match=r"two files claim to be T1 of patient p1"):
-        find_patients(tmp_path)
+def test_of_two_files_of_one_contrast_the_better_is_taken(tmp_path: Path, write_head: WriteHead):
+    anat = tmp_path / "sub-1" / "anat"
+    write_head(anat / "sub-1_run-1_T1w.nii.gz")
+    write_head(anat / "sub-1_run-2_T1w.nii.gz")
+    coarse = Geometry.axial(SHAPE, (4.0, 1.5, 1.5))
+    write_head(anat / "sub-1_run-3_T1w.nii.gz", geometry=coarse)
+    (patient,) = find_patients(tmp_path).patients
+    assert [path.name for path in patient.scans["T1"].files] == ["sub-1_run-2_T1w.nii.gz"]
+    assert [line.split(":")[0] for line in patient.left] == [
+        "sub-1_run-1_T1w.nii.gz",
+        "sub-1_run-3_T1w.nii.gz",
+    ]
+    assert "sub-1_run-2_T1w.nii.gz is taken" in patient.left[0]
+
+
+def test_instructions_say_what_names_do_not(tmp_path: Path):
+    _touch(tmp_path, "p1/scan_a.nii.gz", "p1/T2.nii.gz", "p1/scan_b.nii.gz", "p1/T1_old.nii.gz")
+    instructions = Instructions(
+        contrasts={"*/SCAN_A*": "t1ce", "*scan_b*": "FLAIR", "*_old*": "none"}
+    )
+    (patient,) = find_patients(tmp_path, instructions).patients
+    assert {name: scan.files[0].name for name, scan in patient.scans.items()} == {
+        "T1c": "scan_a.nii.gz",
+        "T2": "T2.nii.gz",
+        "FLAIR": "scan_b.nii.gz",
+    }
 
 
 @pytest.mark.parametrize(
     ("prepare", "message"),
     [
         (lambda folder: folder / "none", "no such folder"),
-        (lambda folder: _touch(folder, "p1/image.nii.gz"), "not even image.nii.gz"),
+        (lambda folder: _touch(folder, "p1/image.nii.gz"), "image.nii.gz: no contrast"),
         (lambda folder: _touch(folder, "p1/T1/IM001.dcm"), "no patient was found"),
     ],
 )
@@ -153,3 +180,23 @@ def test_folder_without_patients_is_refused(
 ):
     with pytest.raises(InputError, match=message):
         find_patients(prepare(tmp_path))
+
+
+def test_a_bids_dataset_is_read_as_the_standard_says(tmp_path: Path):
+    (tmp_path / "dataset_description.json").write_text('{"Name": "x", "BIDSVersion": "1.10.0"}')
+    _touch(
+        tmp_path,
+        "sub-01/ses-1/anat/sub-01_ses-1_acq-FLAIR_T1w.nii.gz",
+        "sub-01/ses-1/anat/sub-01_ses-1_T1map.nii.gz",
+        "sub-01/ses-1/func/sub-01_ses-1_task-T2_bold.nii.gz",
+        "sub-01/ses-2/anat/sub-01_ses-2_ce-gadolinium_T1w.nii.gz",
+        "sub-01/ses-2/anat/sub-01_ses-2_angio.nii.gz",
+        "extra/T2.nii.gz",
+    )
+    found = find_patients(tmp_path, sessions=["2"])
+    assert {patient.identifier: list(patient.scans) for patient in found.patients} == {
+        "sub-01_ses-2": ["T1c", "MRA"]
+    }
+    first, _ = find_patients(tmp_path).patients
+    assert list(first.scans) == ["T1"]
+    assert first.subject == "sub-01"
