@@ -34,8 +34,8 @@ def correct_bias(volume: Volume) -> Volume:
     if min(coarse.GetSize()) < _CONTROL_POINTS or not to_array(coarse_mask).any():
         return volume
     method = SimpleITK.N4BiasFieldCorrectionImageFilter()
-    # Sums over several threads depend on how many there are.
-    method.SetNumberOfThreads(1)
+    # Sums of several threads depend on how many there are.
+    method.SetNumberOfWorkUnits(1)
     method.SetMaximumNumberOfIterations(_ITERATIONS)
     # Its logarithm needs intensities above zero.
     floor = float(np.finfo(np.float32).eps) * float(volume.voxels.max())

@@ -38,8 +38,8 @@ def registration_method(
         samples: at each level, or all voxels where those are fewer.
     """
     method = SimpleITK.ImageRegistrationMethod()
-    # Sums over several threads depend on how many there are.
-    method.SetNumberOfThreads(1)
+    # Sums of several threads depend on how many there are.
+    method.SetNumberOfWorkUnits(1)
     method.SetMetricAsMattesMutualInformation(_BINS)
     method.SetMetricSamplingStrategy(method.RANDOM)
     counting = fixed.GetNumberOfPixels()

@@ -1,6 +1,7 @@
 """The public dataset, from a server that breaks off to a site: on a miniature of it."""
 
 import json
+import math
 import shutil
 from pathlib import Path
 
@@ -8,6 +9,7 @@ import numpy as np
 import pytest
 import SimpleITK
 
+import omnisyn
 from omnisyn.errors import InputError, ResourceError
 from omnisyn.preparation.fetch.external2 import EXTERNAL2, Published, fetch_external2
 from omnisyn.preparation.images import TO_LPS
@@ -16,6 +18,7 @@ from omnisyn.studies.patients_table import read_patients_table
 from omnisyn.studies.site import DataRoot
 from tests.external2_miniature import EMPTY_PATIENT, Truth
 from tests.file_server import FileServer
+from tests.tiny_weights import save_tiny
 
 UNREGISTERED = PrepareOptions(jobs=1, registration="none")
 
@@ -95,7 +98,8 @@ def test_contrasts_come_to_where_the_t1_shows_the_same(
                 reached = transform.TransformPoint((TO_LPS[:3, :3] @ place).tolist())
                 errors.append(np.linalg.norm(TO_LPS[:3, :3] @ reached - expected))
     assert np.median(errors) < 1.0
-    assert np.percentile(errors, 95) < 2.5
+    # Half a slice: of the miniature's there are a dozen, 7 mm apart.
+    assert np.percentile(errors, 95) < 3.75
 
 
 def test_tumours_lie_where_they_were_drawn(registered: PrepareSummary, miniature: Truth):
@@ -128,6 +132,24 @@ def test_masks_of_three_contrasts_overlap_more_after_registration(registered: Pr
     record = json.loads((registered.site.path / "preparation" / "record.json").read_text())
     for patient in record["patients"]:
         assert patient["mask_overlap_after"] > max(0.6, patient["mask_overlap_before"])
+
+
+def test_evaluate_scores_the_tumour_apart(registered: PrepareSummary, tmp_path: Path):
+    weights = save_tiny(tmp_path / "tiny.safetensors")
+    done = omnisyn.evaluate(
+        ["external2"],
+        data=registered.site.path.parent,
+        out=tmp_path / "report",
+        weights=weights,
+        device="cpu",
+    )
+    assert not done.evaluation.failures
+    rows = (tmp_path / "report" / "patients.tsv").read_text().splitlines()
+    columns = rows[0].split("\t")
+    for row in rows[1:]:
+        figures = dict(zip(columns, row.split("\t"), strict=True))
+        assert figures["site"] == "external2"
+        assert math.isfinite(float(figures["psnr_tumour"]))
 
 
 def test_an_archive_brought_by_hand_needs_no_network(
