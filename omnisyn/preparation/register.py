@@ -9,12 +9,14 @@ from __future__ import annotations
 
 import math
 import tempfile
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal, get_args
 
 import numpy as np
 import SimpleITK
+from numpy.typing import NDArray
 
 from omnisyn.errors import InputError, UsageError
 from omnisyn.geometry import Geometry
@@ -81,61 +83,36 @@ def register(
         UsageError: the program is not installed, or knows no such transform.
         ResourceError: the program fails.
     """
-    target, source = on_working_grid(fixed), on_working_grid(moving)
-    corners = registration_check.head_corners(fixed)
-    identity = rigid_start(corners.mean(axis=0), np.zeros(3))
-    before = metric(target, source, identity)
-    if not math.isfinite(before):
-        raise InputError(
-            "two scans of one patient share no place",
-            where=moving.provenance.name,
-            why=f"it hardly overlaps with {fixed.provenance.name}, or not at all",
-            remedy="check that both are scans of one patient, in one scanner space",
-        )
-    mask = interior(fixed, target)
-    if program == "sitk":
-        by_mass = rigid_start(corners.mean(axis=0), mass_centre(moving) - mass_centre(fixed))
-        search = searched(target, source, [identity, by_mass], mask)
-        linear = search.best
-        disagreements = [
-            ("another start", registration_check.motion_between(other, search.approached, corners))
-            for other in search.others
-        ]
-    else:
-        linear, disagreements = _by_program(fixed, moving, transform, program), []
-    turned = np.array(linear.GetMatrix()).reshape(3, 3)
-    back = refined(source, target, linear.GetInverse(), interior(moving, source))
-    disagreements.append(
-        ("the way back", registration_check.motion_between(back.GetInverse(), linear, corners))
-    )
-    found = linear
-    if program == "sitk" and transform != "rigid":
-        found = deformation.affine(target, source, linear, mask)
-        if transform == "bspline":
-            found = deformation.bspline(target, source, found)
-    after = metric(target, source, found)
-    edges_before, _ = registration_check.edge_overlap(target, source, identity)
-    edges_after, shared = registration_check.edge_overlap(target, source, found)
-    motion = registration_check.motion_between(found, identity, corners)
-    rotation = registration_check.rotation_degrees(turned)
-    return Registration(
-        transform=found,
-        metric_before=before,
-        metric_after=after,
-        motion_mm=motion,
-        rotation_degrees=rotation,
-        edge_overlap_before=edges_before,
-        edge_overlap_after=edges_after,
-        doubts=registration_check.doubts(
-            motion_mm=motion,
-            rotation=rotation,
-            information=-after,
-            edges_before=edges_before,
-            edges_after=edges_after,
-            shared=shared,
-            disagreements=disagreements,
-        ),
-    )
+    pair = _Pair.of(fixed, moving)
+    if program != "sitk":
+        linear = _by_program(fixed, moving, transform, program)
+        return pair.checked(linear, linear, ())
+    shift = mass_centre(moving) - mass_centre(fixed)
+    by_mass = rigid_start(pair.corners.mean(axis=0), shift)
+    search = searched(pair.target, pair.source, [pair.identity, by_mass], pair.target_interior)
+    found = search.best
+    if transform != "rigid":
+        found = deformation.affine(pair.target, pair.source, found, pair.target_interior)
+    if transform == "bspline":
+        found = deformation.bspline(pair.target, pair.source, found)
+    ways = [
+        ("another start", registration_check.motion_between(end, search.approached, pair.corners))
+        for end in search.others
+    ]
+    return pair.checked(found, search.best, ways)
+
+
+def checked(fixed: Volume, moving: Volume, transform: Any) -> Registration:
+    """What speaks for and against a linear transform, wherever it came from.
+
+    Args:
+        transform: SimpleITK's rigid or affine one, points of the fixed scan to points of the
+            moving one (mm, LPS+).
+
+    Raises:
+        InputError: as in ``register``.
+    """
+    return _Pair.of(fixed, moving).checked(transform, transform, ())
 
 
 def resample(moving: Volume, registration: Registration, onto: Geometry) -> Volume:
@@ -172,6 +149,74 @@ def write_transform(path: Path, registration: Registration) -> None:
         draft = Path(folder) / f"transform{TRANSFORM_SUFFIX}"
         SimpleITK.WriteTransform(registration.transform, str(draft))
         write_bytes_atomic(path, draft.read_bytes())
+
+
+@dataclass(frozen=True)
+class _Pair:
+    """Two scans on the working grid; the interiors are SimpleITK's masks, where there are any."""
+
+    target: Any
+    source: Any
+    target_interior: Any | None
+    source_interior: Any | None
+    corners: NDArray[np.float64]
+    identity: Any
+    metric_before: float
+
+    @classmethod
+    def of(cls, fixed: Volume, moving: Volume) -> _Pair:
+        target, source = on_working_grid(fixed), on_working_grid(moving)
+        corners = registration_check.head_corners(fixed)
+        identity = rigid_start(corners.mean(axis=0), np.zeros(3))
+        before = metric(target, source, identity)
+        if not math.isfinite(before):
+            raise InputError(
+                "two scans of one patient share no place",
+                where=moving.provenance.name,
+                why=f"it hardly overlaps with {fixed.provenance.name}, or not at all",
+                remedy="check that both are scans of one patient, in one scanner space",
+            )
+        interiors = interior(fixed, target), interior(moving, source)
+        return cls(target, source, *interiors, corners, identity, before)
+
+    def checked(
+        self, found: Any, linear: Any, disagreements: Sequence[tuple[str, float]]
+    ) -> Registration:
+        """The registration with its doubts.
+
+        Args:
+            found: the transform.
+            linear: its rigid part, or itself where it is linear.
+            disagreements: other ways to the same place and how far from it each ended, mm.
+        """
+        back = refined(self.source, self.target, linear.GetInverse(), self.source_interior)
+        apart = registration_check.motion_between(back.GetInverse(), linear, self.corners)
+        after = metric(self.target, self.source, found)
+        overlaps = [
+            registration_check.edge_overlap(self.target, self.source, each)
+            for each in (self.identity, found)
+        ]
+        motion = registration_check.motion_between(found, self.identity, self.corners)
+        rotation = registration_check.rotation_degrees(np.reshape(linear.GetMatrix(), (3, 3)))
+        (edges_before, _), (edges_after, shared) = overlaps
+        return Registration(
+            transform=found,
+            metric_before=self.metric_before,
+            metric_after=after,
+            motion_mm=motion,
+            rotation_degrees=rotation,
+            edge_overlap_before=edges_before,
+            edge_overlap_after=edges_after,
+            doubts=registration_check.doubts(
+                motion_mm=motion,
+                rotation=rotation,
+                information=-after,
+                edges_before=edges_before,
+                edges_after=edges_after,
+                shared=shared,
+                disagreements=[*disagreements, ("the way back", apart)],
+            ),
+        )
 
 
 def _by_program(fixed: Volume, moving: Volume, transform: Transform, program: Program) -> Any:

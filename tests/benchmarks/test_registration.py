@@ -95,6 +95,6 @@ def test_tables_count_failures_and_flags():
     _, (ours, plain) = by_program(outcomes)
     assert ours[:2] == ["sitk", "1.70"]
     assert ours[4:] == ["2 of 4", "1", "1 of 2", "2.0", "1.00"]
-    assert plain[4:] == ["1 of 1", "-", "-", "1.0", "0.50"]
+    assert plain[4:] == ["1 of 1", "0", "0 of 0", "1.0", "0.50"]
     _, (row, _) = by_contrast(outcomes)
     assert row[3] == "0.30 / 0.39"

@@ -160,8 +160,8 @@ def test_colour_voxels_are_refused_by_name(tmp_path):
         (b"version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 5\n", "Git LFS pointer"),
         (b"", "empty"),
         (b"PK\x03\x04" + b"\0" * 500, "zip"),
-        (gzip.compress(b"<html>" * 200), "HTML"),
-        (gzip.compress(b"short"), "5 bytes are too few"),
+        (gzip.compress(b"<html>" * 200, mtime=0), "HTML"),
+        (gzip.compress(b"short", mtime=0), "5 bytes are too few"),
         (b"\0" * 1000, "no NIfTI header"),
     ],
 )
