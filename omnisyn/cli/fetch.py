@@ -10,6 +10,7 @@ import typer
 from omnisyn import api
 from omnisyn.cli.options import (
     Config,
+    Jobs,
     Overwrite,
     Quiet,
     Verbose,
@@ -41,10 +42,7 @@ def fetch(
             "--address", metavar="URL", help="A mirror that answers as Zenodo does.  [default: it]"
         ),
     ] = None,
-    jobs: Annotated[
-        int | None,
-        typer.Option("--jobs", metavar="N", min=1, help="Patients at once.  [default: one a core]"),
-    ] = None,
+    jobs: Jobs = None,
     overwrite: Overwrite = False,
     config: Config = None,
     quiet: Quiet = False,

@@ -115,6 +115,26 @@ LabelMaps = Annotated[
         help="Labelled heads to simulate patients from, beside the other ones; repeatable.",
     ),
 ]
+Subjects = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--subject",
+        metavar="LABEL",
+        help="Take this subject of a folder of patients only: 01 or sub-01. Repeatable.",
+    ),
+]
+Sessions = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--session",
+        metavar="LABEL",
+        help="Take this session of each subject only: pre or ses-pre. Repeatable.",
+    ),
+]
+Jobs = Annotated[
+    int | None,
+    typer.Option("--jobs", metavar="N", min=1, help="Patients at once.  [default: one a core]"),
+]
 Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
 Config = Annotated[
     Path | None,

@@ -10,8 +10,11 @@ import typer
 from omnisyn import api
 from omnisyn.cli.options import (
     Config,
+    Jobs,
     Overwrite,
     Quiet,
+    Sessions,
+    Subjects,
     Verbose,
     application,
     console_of,
@@ -81,14 +84,8 @@ def prepare(
             help="What names and headers do not say.  [default: SOURCE/prepare.toml, if there]",
         ),
     ] = None,
-    subject: Annotated[
-        list[str] | None,
-        typer.Option("--subject", metavar="LABEL", help="Only this subject. Repeatable."),
-    ] = None,
-    session: Annotated[
-        list[str] | None,
-        typer.Option("--session", metavar="LABEL", help="Only this session. Repeatable."),
-    ] = None,
+    subject: Subjects = None,
+    session: Sessions = None,
     reference: Annotated[
         str,
         typer.Option(
@@ -126,10 +123,7 @@ def prepare(
             help="A label map of a whole head: keep the brain alone; 2 to 4 of them are best.",
         ),
     ] = None,
-    jobs: Annotated[
-        int | None,
-        typer.Option("--jobs", metavar="N", min=1, help="Patients at once.  [default: one a core]"),
-    ] = None,
+    jobs: Jobs = None,
     overwrite: Overwrite = False,
     config: Config = None,
     quiet: Quiet = False,

@@ -16,6 +16,8 @@ from omnisyn.cli.options import (
     Overwrite,
     Precision,
     Quiet,
+    Sessions,
+    Subjects,
     Verbose,
     Weights,
     application,
@@ -95,22 +97,8 @@ def synthesize(
             help="Which series of the DICOM folder (omnisyn inspect lists them). Repeatable.",
         ),
     ] = None,
-    subject: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--subject",
-            metavar="LABEL",
-            help="Take this subject of a folder of patients only: 01 or sub-01. Repeatable.",
-        ),
-    ] = None,
-    session: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--session",
-            metavar="LABEL",
-            help="Take this session of each subject only: pre or ses-pre. Repeatable.",
-        ),
-    ] = None,
+    subject: Subjects = None,
+    session: Sessions = None,
     volume: Annotated[
         int | None,
         typer.Option("--volume", metavar="N", min=1, help="Which volume of a 4D NIfTI file."),
