@@ -27,7 +27,9 @@ if TYPE_CHECKING:
     from omnisyn.inference.request import Output
     from omnisyn.models.hub.pull import PulledWeights
     from omnisyn.models.hub.push import PushedWeights
-    from omnisyn.preparation.prepare import PrepareOptions, PrepareSummary, SitePlan
+    from omnisyn.preparation.options import PrepareOptions
+    from omnisyn.preparation.plan import SitePlan
+    from omnisyn.preparation.prepare import PrepareSummary
     from omnisyn.studies.site import DataRoot, Site
     from omnisyn.training.run import RunResult
     from omnisyn.volumes.inspection import Inspected
@@ -298,7 +300,7 @@ def simulate(
 
 
 class PreparationOptions(TypedDict, total=False):
-    """How sites are made: the fields of `omnisyn.preparation.prepare.PrepareOptions`, which says
+    """How sites are made: the fields of `omnisyn.preparation.options.PrepareOptions`, which says
     what each does and has the defaults; here paths may be strings, and lists will do."""
 
     role: str | None
@@ -360,7 +362,7 @@ def plan_preparation(
 
     Arguments as in `prepare`.
     """
-    from omnisyn.preparation.prepare import plan as plan_sites
+    from omnisyn.preparation.plan import plan as plan_sites
 
     return plan_sites(
         Path(source),
@@ -371,7 +373,7 @@ def plan_preparation(
 
 
 def _preparation(options: PreparationOptions) -> PrepareOptions:
-    from omnisyn.preparation.prepare import PrepareOptions
+    from omnisyn.preparation.options import PrepareOptions
 
     given: dict[str, Any] = dict(options)
     if given.get("instructions") is not None:
@@ -407,7 +409,7 @@ def fetch(
     """
     from omnisyn.preparation.fetch.external2 import fetch_external2
     from omnisyn.preparation.fetch.zenodo import ZENODO
-    from omnisyn.preparation.prepare import PrepareOptions
+    from omnisyn.preparation.options import PrepareOptions
     from omnisyn.studies.site import PUBLIC_SITE
 
     if dataset != PUBLIC_SITE:

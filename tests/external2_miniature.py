@@ -17,7 +17,7 @@ import torch
 from numpy.typing import NDArray
 
 from omnisyn.geometry import Geometry
-from omnisyn.preparation.mask_orientation import Arrangement
+from omnisyn.preparation.mask_arrangement import Arrangement
 from omnisyn.simulate.anatomy.grid import Grid, rotation_matrix
 from omnisyn.simulate.cohort import load_cohort, patient_generator
 from omnisyn.simulate.dicom_series import SeriesHeader, write_series
@@ -81,6 +81,17 @@ def stored(placed: NDArray, arrangement: Arrangement) -> NDArray:
     array = placed[:, :, ::-1] if arrangement.reversed_slices else placed
     array = np.rot90(array, -arrangement.quarter_turns, axes=(0, 1))
     return np.ascontiguousarray(array.transpose(1, 0, 2) if arrangement.transposed else array)
+
+
+def saying(series: Geometry, arrangement: Arrangement) -> Geometry:
+    """The geometry of a mask that is stored so and has the right affine."""
+    places = np.stack(np.meshgrid(*map(np.arange, series.shape), indexing="ij"), axis=-1)
+    lying = np.stack([stored(places[..., axis], arrangement) for axis in range(3)], axis=-1)
+    step = np.eye(4)
+    step[:3, 3] = lying[0, 0, 0]
+    for axis, place_ in enumerate(((1, 0, 0), (0, 1, 0), (0, 0, 1))):
+        step[:3, axis] = lying[place_] - lying[0, 0, 0]
+    return Geometry(lying.shape[:3], series.affine @ step)
 
 
 def build_miniature(

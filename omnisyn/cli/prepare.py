@@ -23,7 +23,7 @@ from omnisyn.errors import PartialFailure
 
 if TYPE_CHECKING:
     from omnisyn.cli.console import Console
-    from omnisyn.preparation.prepare import SitePlan
+    from omnisyn.preparation.plan import SitePlan
 
 app = application()
 

@@ -17,7 +17,8 @@ from omnisyn.contrasts import NAMES
 from omnisyn.errors import InputError, OmnisynError, reason_of
 from omnisyn.preparation.clinical_table import find_clinical_table
 from omnisyn.preparation.found import Found, FoundMask, FoundPatient, FoundScan
-from omnisyn.preparation.mask_orientation import Arrangement, Case, settle
+from omnisyn.preparation.mask_arrangement import Arrangement
+from omnisyn.preparation.mask_orientation import Case, settle
 from omnisyn.preparation.scans import read_scan
 from omnisyn.studies.slices import evenly_thinned
 from omnisyn.volumes.file_bytes import read_file

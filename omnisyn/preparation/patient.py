@@ -24,7 +24,8 @@ from omnisyn.preparation.alignment import (
     record_of,
 )
 from omnisyn.preparation.found import FoundMask, FoundPatient
-from omnisyn.preparation.mask_orientation import Arrangement, Case, doubt_of, place
+from omnisyn.preparation.mask_arrangement import Arrangement, place
+from omnisyn.preparation.mask_orientation import Case, doubt_of
 from omnisyn.preparation.nifti_folders import BRAIN
 from omnisyn.preparation.pictures import (
     HISTOGRAMS,

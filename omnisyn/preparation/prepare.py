@@ -11,34 +11,26 @@ from pathlib import Path
 from typing import cast
 
 from omnisyn import __version__
-from omnisyn.contrasts import NAMES, contrast
 from omnisyn.errors import InputError, UsageError
 from omnisyn.listeners import Note, Progress, labelled, unheard, unwatched
 from omnisyn.paths import name_of
 from omnisyn.preparation.external2 import is_external2, settle_masks
-from omnisyn.preparation.find import find_patients, require_folder
-from omnisyn.preparation.found import Found
-from omnisyn.preparation.instructions import (
-    Instructions,
-    read_instructions,
-)
+from omnisyn.preparation.find import require_folder
+from omnisyn.preparation.options import PrepareOptions
 from omnisyn.preparation.patient import PatientOptions
+from omnisyn.preparation.plan import SitePlan, site_plans
 from omnisyn.preparation.records import PatientRecord, SiteRecord
-from omnisyn.preparation.register import PROGRAMS, TRANSFORMS, Program, Transform
+from omnisyn.preparation.register import Program, Transform
 from omnisyn.preparation.report import write_report
 from omnisyn.preparation.staging import Done, Staging
 from omnisyn.preparation.workers import prepare_patients
-from omnisyn.settings import parse
 from omnisyn.studies.cache_files import CachedPatient, build_cache, write_index
 from omnisyn.studies.patients_table import IDENTIFIER
 from omnisyn.studies.site import (
     PREPARATION_FOLDER,
-    PUBLIC_SITE,
-    ROLES,
     ROOT_FILE,
     SITE_FILE,
     Site,
-    SiteSettings,
     open_site,
     refuse_other_than_site,
     register_site,
@@ -53,79 +45,6 @@ from omnisyn.volumes.atomic import (
 from omnisyn.volumes.locks import held_if_free
 
 RECORD_FILE = "record.json"
-
-
-@dataclass(frozen=True)
-class PrepareOptions:
-    """How sites are made.
-
-    Attributes:
-        role, scanner, hospital, credit: of a new site; None takes the instructions', or the
-            default.
-        instructions: a TOML file; by default the source's own ``prepare.toml``.
-        subjects, sessions: only these, by their BIDS labels.
-        reference: the contrast to whose grid the others come.
-        transform: of the registration: `rigid`, `affine` or `bspline`.
-        registration: the program: `sitk`, `greedy`, `flirt`; `none` trusts the positions in the
-            files.
-        bias_correction: whether N4 evens the brightness of every scan out.
-        brain_mask: pattern of the name of each patient's brain mask; volumes are 0 outside it.
-        brain_atlases: whole-head label maps, to find the brain with.
-        jobs: patients at once; None takes as many as there are cores.
-        overwrite: replace a site that exists, with all its volumes.
-    """
-
-    role: str | None = None
-    scanner: str | None = None
-    hospital: str | None = None
-    credit: str | None = None
-    instructions: Path | None = None
-    subjects: tuple[str, ...] = ()
-    sessions: tuple[str, ...] = ()
-    reference: str = "T1"
-    transform: str = "rigid"
-    registration: str = "sitk"
-    bias_correction: bool = False
-    brain_mask: str | None = None
-    brain_atlases: tuple[Path, ...] = ()
-    jobs: int | None = None
-    overwrite: bool = False
-
-    def check(self) -> None:
-        """Raises UsageError for a value that is none of those there are."""
-        for name, value, known in (
-            ("role", self.role or ROLES[0], ROLES),
-            ("transform", self.transform, TRANSFORMS),
-            ("registration", self.registration, (*PROGRAMS, "none")),
-        ):
-            if value not in known:
-                raise UsageError(f"unknown {name} '{value}'", remedy=f"use {', '.join(known)}")
-        contrast(self.reference)
-        if self.brain_mask and self.brain_atlases:
-            raise UsageError(
-                "the brain is given twice", remedy="leave --brain-mask or --brain-atlas away"
-            )
-
-    @property
-    def properties(self) -> dict[str, str]:
-        """Those of the site that were said."""
-        said = {
-            "role": self.role,
-            "scanner": self.scanner,
-            "hospital": self.hospital,
-            "credit": self.credit,
-        }
-        return {name: value for name, value in said.items() if value is not None}
-
-
-@dataclass(frozen=True)
-class SitePlan:
-    """A site that is to be made: where, what it will be, and of whom."""
-
-    path: Path
-    source: Path
-    settings: SiteSettings
-    found: Found
 
 
 @dataclass(frozen=True)
@@ -160,23 +79,6 @@ class PrepareSummary:
     failed: tuple[PatientRecord, ...]
     passed_over: tuple[str, ...]
     cache_bytes: int
-
-
-def plan(
-    source: Path,
-    out: Path | None,
-    options: PrepareOptions,
-    *,
-    progress: Progress = unwatched,
-) -> list[SitePlan]:
-    """What ``prepare`` would make of a source, from names and headers alone. Errors as there."""
-    options.check()
-    require_folder(source)
-    if (source / SITE_FILE).is_file():
-        raise UsageError(
-            "the source is a site already, of which only the cache is built", where=name_of(source)
-        )
-    return list(_plans(source, out, options, progress))
 
 
 def prepare(
@@ -217,7 +119,8 @@ def prepare(
     if (source / SITE_FILE).is_file():
         return [_in_place(source, out, options, progress)]
     return [
-        _make_site(site, options, note, progress) for site in _plans(source, out, options, progress)
+        _make_site(site, options, note, progress)
+        for site in site_plans(source, out, options, progress)
     ]
 
 
@@ -248,91 +151,6 @@ def _in_place(
     if (root / ROOT_FILE).is_file():
         register_site(root, site.name)
     return _summary(site, index.patients, in_place=True)
-
-
-def _plans(
-    source: Path, out: Path | None, options: PrepareOptions, progress: Progress
-) -> Iterator[SitePlan]:
-    if (source / ROOT_FILE).is_file():
-        raise UsageError(
-            "the source is a data root",
-            where=name_of(source),
-            remedy="prepare its sites one by one, each with its folder as the source",
-        )
-    if out is None:
-        raise UsageError(
-            "the source is no site, so a place for the new site is needed",
-            where=name_of(source),
-            remedy="say --out ROOT/SITE",
-        )
-    instructions = read_instructions(source, options.instructions)
-    if not instructions.sites:
-        yield _plan(source, out, instructions, options, options.properties, progress)
-        return
-    for name, site in instructions.sites.items():
-        said = site.model_dump(exclude={"folder"}, exclude_none=True)
-        yield _plan(
-            source / site.folder,
-            out / name,
-            instructions,
-            options,
-            {**said, **options.properties},
-            labelled(progress, f"{name}: "),
-        )
-
-
-def _plan(
-    source: Path,
-    out: Path,
-    instructions: Instructions,
-    options: PrepareOptions,
-    properties: Mapping[str, str],
-    progress: Progress,
-) -> SitePlan:
-    here, there = source.resolve(), out.resolve()
-    if here == there or there in here.parents:
-        raise InputError(
-            "the source lies inside the site to be made",
-            where=name_of(out),
-            why="a site appears by replacing its whole folder",
-            remedy="choose another --out",
-        )
-    if there.name == PUBLIC_SITE and not is_external2(source):
-        raise InputError(
-            f"{PUBLIC_SITE} is kept for the public NPC dataset (Zenodo record 13131827)",
-            where=name_of(out),
-            why="figures under that name must always mean the same patients",
-            remedy="choose another name",
-        )
-    found = find_patients(
-        source,
-        instructions,
-        subjects=options.subjects,
-        sessions=options.sessions,
-        brain_mask=options.brain_mask,
-        progress=progress,
-    )
-    marks = {scan.simulated for patient in found.patients for scan in patient.scans.values()}
-    if len(marks) > 1:
-        raise InputError(
-            "simulated and real volumes are mixed",
-            where=there.name,
-            why="some of them say that they are simulated, others do not",
-            remedy="prepare them as two sites",
-        )
-    shared = [name for name in NAMES if all(name in p.scans for p in found.patients)]
-    wanted = contrast(options.reference).name
-    reference = wanted if any(wanted in p.scans for p in found.patients) else (
-        shared or list(found.patients[0].scans)
-    )[0]  # fmt: skip
-    content = {
-        "name": there.name,
-        "role": "external" if is_external2(source) else "train",
-        "simulated": marks.pop(),
-        "reference": reference,
-        **properties,
-    }
-    return SitePlan(out, source, parse(SiteSettings, content, SITE_FILE), found)
 
 
 def _make_site(

@@ -8,7 +8,7 @@ import pytest
 
 from omnisyn.errors import InputError
 from omnisyn.preparation.external2 import find_external2, is_external2, settle_masks
-from omnisyn.preparation.mask_orientation import place
+from omnisyn.preparation.mask_arrangement import place
 from omnisyn.preparation.scans import read_scan
 from omnisyn.volumes.file_bytes import read_file
 from omnisyn.volumes.nifti import load_nifti

@@ -17,8 +17,10 @@ from numpy.typing import NDArray
 from omnisyn.errors import InputError, UsageError
 from omnisyn.geometry import Geometry
 from omnisyn.preparation.found import FoundPatient
+from omnisyn.preparation.options import PrepareOptions
 from omnisyn.preparation.patient import PatientOptions, prepare_patient
-from omnisyn.preparation.prepare import PrepareOptions, PrepareSummary, plan
+from omnisyn.preparation.plan import plan
+from omnisyn.preparation.prepare import PrepareSummary
 from omnisyn.preparation.prepare import prepare as prepare_sites
 from omnisyn.preparation.staging import Staging
 from omnisyn.studies.cache import CachedSlices

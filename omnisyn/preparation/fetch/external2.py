@@ -14,7 +14,8 @@ from omnisyn.paths import name_of
 from omnisyn.preparation.fetch.download import download
 from omnisyn.preparation.fetch.unpack import unpack
 from omnisyn.preparation.fetch.zenodo import ZENODO, RecordFile, list_files
-from omnisyn.preparation.prepare import PrepareOptions, PrepareSummary, prepare
+from omnisyn.preparation.options import PrepareOptions
+from omnisyn.preparation.prepare import PrepareSummary, prepare
 from omnisyn.studies.site import PUBLIC_SITE, refuse_other_than_site
 from omnisyn.volumes.atomic import output_folder, refuse_existing_folder, sha256_file
 

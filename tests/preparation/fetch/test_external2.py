@@ -13,7 +13,8 @@ import omnisyn
 from omnisyn.errors import InputError, ResourceError
 from omnisyn.preparation.fetch.external2 import EXTERNAL2, Published, fetch_external2
 from omnisyn.preparation.images import TO_LPS
-from omnisyn.preparation.prepare import PrepareOptions, PrepareSummary, prepare
+from omnisyn.preparation.options import PrepareOptions
+from omnisyn.preparation.prepare import PrepareSummary, prepare
 from omnisyn.studies.patients_table import read_patients_table
 from omnisyn.studies.site import DataRoot
 from tests.external2_miniature import EMPTY_PATIENT, Truth
