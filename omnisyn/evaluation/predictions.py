@@ -27,7 +27,8 @@ from omnisyn.paths import name_of
 from omnisyn.studies.image_names import SYNTHETIC
 from omnisyn.studies.patient import Patient
 from omnisyn.studies.study import Study
-from omnisyn.volumes.read import read_sidecar, read_volume
+from omnisyn.volumes.read import read_volume
+from omnisyn.volumes.sidecar import read_sidecar
 from omnisyn.volumes.write import NIFTI_SUFFIXES, sidecar_path
 
 _UNCERTAINTY = "uncertainty"

@@ -12,9 +12,9 @@ from urllib.parse import quote
 from omnisyn.errors import InputError
 from omnisyn.inference.request import LoadedPatient, Request
 from omnisyn.inference.sidecar import INTENDED_USE, dataset_description
-from omnisyn.studies.bids import DESCRIPTION, enclosing_dataset
+from omnisyn.studies.bids import enclosing_dataset
 from omnisyn.volumes.atomic import json_bytes, write_bytes_atomic
-from omnisyn.volumes.read import read_sidecar
+from omnisyn.volumes.sidecar import DESCRIPTION, read_sidecar
 
 _RAW = "raw"
 # BIDS has names for neither pictures nor maps of an expected error.

@@ -19,7 +19,8 @@ from omnisyn.paths import name_of, named
 from omnisyn.studies.bids import SCAN_FOLDER, anatomical_files, contrast_of, is_raw_dataset
 from omnisyn.studies.image_names import shows_no_contrast
 from omnisyn.studies.subjects import labels, names_subject, owner, owners
-from omnisyn.volumes.read import is_dicom_folder, read_sidecar, stated_contrast
+from omnisyn.volumes.read import is_dicom_folder
+from omnisyn.volumes.sidecar import read_sidecar, stated_contrast
 from omnisyn.volumes.write import NIFTI_SUFFIXES
 
 # Folders that hold no scans of patients: our own slice caches, and derivatives of other tools.

@@ -22,7 +22,7 @@ from omnisyn.studies.choose_scan import UNREADABLE, Candidate, preferred, why_pr
 from omnisyn.studies.image_names import Kind, shown_by
 from omnisyn.studies.subjects import names_subject, owners, person
 from omnisyn.volumes.nifti import read_geometry
-from omnisyn.volumes.read import read_sidecar
+from omnisyn.volumes.sidecar import read_sidecar
 
 BRAIN = "brain"
 """The mask that is applied and not kept."""

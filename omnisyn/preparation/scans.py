@@ -14,7 +14,8 @@ from omnisyn.errors import InputError, reason_of
 from omnisyn.geometry import Geometry
 from omnisyn.preparation.found import FoundScan
 from omnisyn.preparation.sidecars import impersonal
-from omnisyn.volumes.read import labelled_volume, read_sidecar, read_volume, sidecar_facts
+from omnisyn.volumes.read import labelled_volume, read_volume
+from omnisyn.volumes.sidecar import read_sidecar, sidecar_facts
 from omnisyn.volumes.volume import Provenance, Volume
 
 # A series' own words may name the patient.

@@ -14,10 +14,9 @@ from omnisyn.contrasts import CONTRASTS, Contrast, contrast
 from omnisyn.paths import read_json
 from omnisyn.studies.subjects import stem
 from omnisyn.volumes.atomic import resource_error
-from omnisyn.volumes.read import read_sidecar
+from omnisyn.volumes.sidecar import DESCRIPTION, read_sidecar
 from omnisyn.volumes.write import NIFTI_SUFFIXES
 
-DESCRIPTION = "dataset_description.json"
 DERIVATIVES = "derivatives"
 SCAN_FOLDER = "anat"
 

@@ -13,7 +13,7 @@ from omnisyn.studies.patient import MASK_NAMES, Patient
 from omnisyn.studies.patients_table import UNKNOWN
 from omnisyn.studies.site import DataRoot, Site, SiteSettings
 from omnisyn.studies.splits import PARTS
-from omnisyn.volumes.read import acquisition_facts, read_sidecar
+from omnisyn.volumes.sidecar import acquisition_facts, read_sidecar
 
 UNKNOWN_SCANNER = "unknown"
 

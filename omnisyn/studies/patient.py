@@ -14,7 +14,8 @@ from omnisyn.contrasts import NAMES, contrast
 from omnisyn.errors import InputError
 from omnisyn.geometry import Geometry
 from omnisyn.studies.study import Study
-from omnisyn.volumes.read import read_mask, read_sidecar, read_volume
+from omnisyn.volumes.read import read_mask, read_volume
+from omnisyn.volumes.sidecar import read_sidecar
 from omnisyn.volumes.volume import Volume
 
 MASK_NAMES = ("tumour", "nodes", "lesions", "head")

@@ -4,42 +4,25 @@ The kind is found by content. The contrast is the one that is said, else the sid
 header and name suggest; the acquisition facts come from the sidecar or the DICOM headers.
 """
 
-import json
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from omnisyn.contrasts import Contrast
-from omnisyn.contrasts import contrast as find_contrast
-from omnisyn.errors import InputError, OmnisynError, ResourceError
+from omnisyn.errors import InputError, ResourceError
 from omnisyn.geometry import Geometry
 from omnisyn.volumes.checks import Finding, settle
 from omnisyn.volumes.contrast_guess import PARAMETERS_ONLY, contradiction, guess_from
 from omnisyn.volumes.file_bytes import DICOM_START_BYTES, looks_like_dicom, read_file
 from omnisyn.volumes.nifti import load_nifti, read_nifti
 from omnisyn.volumes.options import DEFAULT, ReadOptions
+from omnisyn.volumes.sidecar import acquisition_facts, read_sidecar, stated_contrast
 from omnisyn.volumes.volume import Volume
-from omnisyn.volumes.write import NIFTI_SUFFIXES, sidecar_path
-
-# BIDS states times in seconds; here they are in ms.
-_TIMES = ("RepetitionTime", "EchoTime", "InversionTime")
-_NUMBERS = ("FlipAngle", "MagneticFieldStrength", "SliceThickness")
-_WORDS = (
-    "Manufacturer",
-    "ManufacturersModelName",
-    "SeriesDescription",
-    "ProtocolName",
-    "SequenceName",
-    "ScanningSequence",
-    "MRAcquisitionType",
-    "ContrastBolusAgent",
-)
-_FLAGS = ("FatSuppressed", "Simulated", "Synthetic")
+from omnisyn.volumes.write import NIFTI_SUFFIXES
 
 
 def read_volume(
@@ -178,73 +161,6 @@ def _read_labels(path: Path, geometry: Geometry) -> NDArray[np.float32]:
             remedy="resample it onto the grid of the image",
         )
     return image.voxels
-
-
-def read_sidecar(path: str | Path) -> Mapping[str, Any]:
-    """The JSON mapping beside a NIfTI file; empty where there is none.
-
-    Raises:
-        InputError: the sidecar is there but is not a JSON mapping.
-    """
-    side = sidecar_path(path)
-    if not side.is_file():
-        return {}
-    try:
-        content = json.loads(read_file(side).content.decode("utf-8-sig"))
-    # ValueError: no JSON, no text, or a number of more digits than Python turns into one.
-    except (ValueError, RecursionError) as error:
-        raise InputError(
-            "the sidecar is not valid JSON",
-            where=side.name,
-            why=str(error).splitlines()[0],
-            remedy="repair or remove it",
-        ) from error
-    if not isinstance(content, dict):
-        raise InputError(
-            "the sidecar is not a JSON mapping", where=side.name, remedy="repair or remove it"
-        )
-    return content
-
-
-def acquisition_facts(sidecar: Mapping[str, Any]) -> dict[str, float | str]:
-    """The facts of a BIDS sidecar that are kept: times turned from s into ms, no patient data."""
-    facts: dict[str, float | str] = {}
-    for key, value in sidecar.items():
-        if isinstance(value, bool):
-            if key in _FLAGS:
-                facts[key] = value
-        elif isinstance(value, str):
-            if key in _WORDS:
-                facts[key] = value
-        # Numbers that no scanner writes are no facts, NaN among them.
-        elif key in _TIMES + _NUMBERS and isinstance(value, int | float) and abs(value) < 1e9:
-            facts[key] = float(value) * (1000.0 if key in _TIMES else 1.0)
-    return facts
-
-
-def sidecar_facts(facts: Mapping[str, float | str]) -> dict[str, float | str]:
-    """Acquisition facts as a BIDS sidecar states them: times in s."""
-    return {
-        key: value / 1000.0 if key in _TIMES and isinstance(value, int | float) else value
-        for key, value in facts.items()
-    }
-
-
-def stated_contrast(sidecar: Mapping[str, Any], name: str) -> Contrast | None:
-    """The contrast that the sidecar of the file `name` states, or None.
-
-    Raises:
-        InputError: it states one that nobody knows.
-    """
-    stated = sidecar.get("Contrast")
-    if not isinstance(stated, str):
-        return None
-    try:
-        return find_contrast(stated)
-    except OmnisynError as error:
-        raise InputError(
-            f"the sidecar names an unknown contrast {stated!r}", where=name, remedy=str(error)
-        ) from error
 
 
 def is_dicom_file(path: Path) -> bool:

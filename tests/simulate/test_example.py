@@ -3,7 +3,8 @@ import pytest
 from omnisyn.errors import InputError
 from omnisyn.simulate import example
 from omnisyn.simulate.cohort import cohort_patient
-from omnisyn.volumes.read import read_sidecar, read_volume
+from omnisyn.volumes.read import read_volume
+from omnisyn.volumes.sidecar import read_sidecar
 
 
 @pytest.fixture

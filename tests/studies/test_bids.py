@@ -88,6 +88,14 @@ def test_an_agent_that_only_the_sidecar_names_makes_it_t1c(tmp_path: Path) -> No
         contrast_of(tmp_path / "sub-01_T1w.nii.gz")
 
 
+def test_an_agent_that_the_dataset_names_for_all_makes_it_t1c(tmp_path: Path) -> None:
+    raw_dataset(tmp_path)
+    (tmp_path / "acq-axial_T1w.json").write_text('{"ContrastBolusIngredient": "GADOLINIUM"}')
+    shown = [contrast_of(tmp_path / f"sub-02/anat/sub-02_acq-{name}_T1w.nii.gz")
+             for name in ("axial", "sagittal")]  # fmt: skip
+    assert [each.name for each in shown if each] == ["T1c", "T1"]
+
+
 def test_runs_are_counted() -> None:
     names = ("sub-01_run-10_T1w.nii", "sub-01_run-02_T1w.nii", "sub-01_T1w.nii", "run-x_T1w.nii")
     assert [run_number(name) for name in names] == [10, 2, 1, 1]

@@ -10,7 +10,7 @@ from omnisyn.contrasts import contrast
 from omnisyn.errors import InputError, ResourceError
 from omnisyn.geometry import Geometry
 from omnisyn.volumes import read
-from omnisyn.volumes.read import acquisition_facts, read_labels, read_mask, read_volume
+from omnisyn.volumes.read import read_labels, read_mask, read_volume
 from omnisyn.volumes.write import write_volume
 
 GEOMETRY = Geometry((6, 7, 5), np.diag([-0.5, -0.75, 3.0, 1.0]))
@@ -46,66 +46,6 @@ def test_the_contrast_is_the_said_else_the_sidecars_else_the_names(
     volume = read_volume(save(name, sidecar), contrast(said) if said else None)
 
     assert (volume.contrast.name if volume.contrast else None) == expected
-
-
-def test_times_in_the_sidecar_are_seconds_and_become_milliseconds(save):
-    sidecar = {
-        "RepetitionTime": 4.5,
-        "EchoTime": 0.095,
-        "InversionTime": 2.4,
-        "FlipAngle": 90,
-        "MagneticFieldStrength": 1.5,
-        "Manufacturer": "Maker",
-        "FatSuppressed": True,
-        "PatientName": "Secret",
-        "EchoTime2": 5,
-    }
-
-    facts = read_volume(save("T2.nii.gz", sidecar)).provenance.acquisition
-
-    assert facts == pytest.approx(
-        {
-            "RepetitionTime": 4500,
-            "EchoTime": 95,
-            "InversionTime": 2400,
-            "FlipAngle": 90,
-            "MagneticFieldStrength": 1.5,
-            "Manufacturer": "Maker",
-            "FatSuppressed": True,
-        }
-    )
-
-
-@pytest.mark.parametrize("value", ["long", None, [1.0], True, float("nan")])
-def test_facts_that_are_no_numbers_are_left_out(value):
-    assert acquisition_facts({"EchoTime": value, "FlipAngle": 9}) == {"FlipAngle": 9.0}
-
-
-@pytest.mark.parametrize(
-    ("content", "reason"),
-    [("{", "not valid JSON"), ("[1]", "not a JSON mapping"), ("[" * 100_000, "not valid JSON")],
-)
-def test_a_broken_sidecar_is_refused(save, tmp_path, content, reason):
-    path = save("T1.nii.gz")
-    (tmp_path / "T1.json").write_text(content)
-
-    with pytest.raises(InputError, match=rf"T1\.json: the sidecar is {reason}"):
-        read_volume(path)
-
-
-@pytest.mark.parametrize("value", ["1" + "0" * 31, "NaN", "1e400", "-Infinity"])
-def test_numbers_that_no_scanner_writes_are_no_facts(save, tmp_path, value):
-    path = save("T1.nii.gz")
-    (tmp_path / "T1.json").write_text(f'{{"EchoTime": {value}, "RepetitionTime": 0.5}}')
-
-    facts = read_volume(path).provenance.acquisition
-
-    assert dict(facts) == {"RepetitionTime": 500.0}
-
-
-def test_a_sidecar_that_names_an_unknown_contrast_is_refused(save):
-    with pytest.raises(InputError, match="unknown contrast 'T7'"):
-        read_volume(save("T1.nii.gz", {"Contrast": "T7"}))
 
 
 def test_a_dicom_folder_is_recognised_and_its_contrast_guessed(dicom_series, tmp_path):

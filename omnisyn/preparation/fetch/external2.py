@@ -63,7 +63,8 @@ def fetch_external2(
     Args:
         out: ``ROOT/external2``.
         options: how it is prepared, see ``prepare``; the role is ``external`` unless said.
-        archive: the dataset's archive, brought by hand; nothing is downloaded then.
+        archive: the dataset's archive, brought by hand; nothing is downloaded then. Among the
+            tables beside it the clinical one is looked for, too.
         address: of Zenodo, or of a mirror that answers as it does.
         published: what to fetch.
         wait: sleeps for so many seconds between attempts.
@@ -90,15 +91,16 @@ def fetch_external2(
     work = out.parent / f".{out.name}.fetching"
     with output_folder(out.parent):
         work.mkdir(exist_ok=True)
-        if archive is None:
-            archive = _downloaded(work, address, published, wait, note, progress)
+        whole = archive or _downloaded(work, address, published, wait, note, progress)
         unpack(
-            archive,
+            whole,
             work / _UNPACKED,
             wanted=lambda name: _IMAGES in name or name.lower().endswith(_TABLES),
             progress=labelled(progress, "unpack "),
             note=note,
         )
+        if archive is not None:
+            _bring_tables(archive.absolute().parent, work / _UNPACKED)
         named = replace(options, credit=options.credit or CREDIT)
         (summary,) = prepare(work / _UNPACKED, out, named, note=note, progress=progress)
     shutil.rmtree(work, ignore_errors=True)
@@ -142,6 +144,18 @@ def _downloaded(
         if file.name.lower().endswith(_TABLES) and file.size <= _LARGEST_TABLE:
             brought(file, None)
     return brought(files[published.name], published.sha256)
+
+
+def _bring_tables(beside: Path, folder: Path) -> None:
+    """Copies what may be the clinical table; what the archive holds under that name stays."""
+    for table in sorted(beside.iterdir()):
+        if (
+            table.suffix.lower() in _TABLES
+            and table.is_file()
+            and table.stat().st_size <= _LARGEST_TABLE
+            and not (folder / table.name).exists()
+        ):
+            shutil.copyfile(table, folder / table.name)
 
 
 def _require_hash(archive: Path, published: Published) -> None:

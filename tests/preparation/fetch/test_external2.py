@@ -3,6 +3,7 @@
 import json
 import math
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -165,6 +166,26 @@ def test_an_archive_brought_by_hand_needs_no_network(
     )
     assert {patient.identifier for patient in summary.patients} == set(miniature.contrasts)
     assert DataRoot(tmp_path).names() == ("external2",)
+
+
+def test_a_table_brought_beside_the_archive_is_looked_at(
+    miniature: Truth, published: Published, tmp_path: Path
+):
+    brought = tmp_path / "brought"
+    brought.mkdir()
+    shutil.copy(miniature.archive, brought)
+    # One known column more than the archive's own table has.
+    columns = "ID,T,N,M,Stage,Sex,Age,EBV DNA,OS months,OS status,Histology"
+    rows = [f"{patient},3,2,0,III,M,50,1200,20,0,II" for patient in miniature.facts]
+    (brought / "clinical.csv").write_text("\n".join([columns, *rows]))
+    options = replace(UNREGISTERED, subjects=("001",))
+    summary = fetch_external2(
+        tmp_path / "external2",
+        options,
+        archive=brought / miniature.archive.name,
+        published=published,
+    )
+    assert read_patients_table(summary.site.path)["001"]["EBV"] == "1200"
 
 
 def test_what_is_not_the_dataset_is_refused(miniature: Truth, published: Published, tmp_path: Path):
