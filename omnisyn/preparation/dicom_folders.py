@@ -34,6 +34,7 @@ _NO_SCANS = (
     *("localizer", "localiser", "scout", "survey", "loc", "plan", "calibration", "asset", "shim"),
     *("b0", "b1", "fieldmap"),
 )
+_DIFFUSION = ("dwi", "dti", "diff", "diffusion")
 _MADE_OF_SCANS = ("mip", "mpr", "sub", "subtraction", "adc", "fa", "reformat", "projection")
 
 
@@ -144,6 +145,8 @@ def _judged(source: Path, stack: Stack, instructions: Instructions) -> _Series |
     if said == NONE:
         return "left out by the instructions"
     if said is None:
+        if not set(_DIFFUSION).isdisjoint(words):
+            return "a diffusion series"
         if "LOCALIZER" in kinds or not set(_NO_SCANS).isdisjoint(words):
             return "a localizer or calibration"
         if not set(_MADE_OF_SCANS).isdisjoint(words):

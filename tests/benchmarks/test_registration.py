@@ -77,8 +77,8 @@ def test_error_is_the_distance_from_the_truth(monkeypatch):
     scan = heads.DisplacedScan("T2", None, motion)
     head = heads.DisplacedHead("one", False, None, points, (scan,))
     still = Registration(affine_transform(np.eye(4)), 0, 0, 0, 0, 0, 0, ("moved",))
-    monkeypatch.setattr(registration, "register", lambda fixed, moving, program: still)
-    outcome = measured("sitk", head, scan)
+    monkeypatch.setattr(registration, "register", lambda fixed, moving, transform, program: still)
+    outcome = measured("sitk", head, scan, "rigid")
     assert outcome.error_mm == pytest.approx(5.0)
     assert outcome.doubts == ("moved",)
 

@@ -1,4 +1,4 @@
-"""Help answers at once: nothing heavy is imported on the way, and the CPU time shows it."""
+"""Help imports little and nothing heavy; the benchmark `help` shows how soon it answers."""
 
 import json
 import subprocess
@@ -19,15 +19,15 @@ HEAVY = [
     "rich",
     "open_clip",
 ]
-CPU_SECONDS = 0.3
+MOST_MODULES = 330
+"""What help imports now, and a fifth more; torch alone would bring a thousand."""
 
 _PROBE = f"""
-import json, resource, sys
+import json, sys
 from omnisyn.cli import main
 code = main(sys.argv[1:])
-used = resource.getrusage(resource.RUSAGE_SELF)
 heavy = [name for name in {HEAVY!r} if name in sys.modules]
-print(json.dumps({{"code": code, "cpu": used.ru_utime + used.ru_stime, "heavy": heavy}}))
+print(json.dumps({{"code": code, "modules": len(sys.modules), "heavy": heavy}}))
 """
 
 OF_MODELS = [["models", name] for name in ("list", "show", "pull", "push")]
@@ -49,17 +49,13 @@ def probe(*arguments: str) -> tuple[dict[str, object], str]:
 
 
 @pytest.mark.parametrize("words", COMMANDS, ids=lambda words: " ".join(words) or "omnisyn")
-def test_help_is_light_and_quick(words: list[str]) -> None:
-    # The first try may have to compile what it imports, and others share the processor.
-    for _ in range(6):
-        found, text = probe(*words, "--help")
-        if found["cpu"] < CPU_SECONDS:
-            break
+def test_help_is_light(words: list[str]) -> None:
+    found, text = probe(*words, "--help")
     assert found["code"] == 0
     assert text.startswith(f"Usage: omnisyn {' '.join(words)}".rstrip())
     assert "\x1b" not in text
     assert found["heavy"] == []
-    assert found["cpu"] < CPU_SECONDS
+    assert found["modules"] < MOST_MODULES
 
 
 def test_importing_the_package_is_light() -> None:

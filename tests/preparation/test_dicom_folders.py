@@ -114,11 +114,11 @@ def test_localizers_and_what_is_made_of_scans_are_left_with_a_reason(tmp_path: P
         series("T2", SeriesNumber=6, ImageType=["DERIVED", "SECONDARY", "SYNTHETIC"]),
         tmp_path / "p" / "5",
     )
-    save(series("T2", SeriesNumber=5, SeriesDescription="DWI b1000"), tmp_path / "p" / "6")
+    save(series("T2", SeriesNumber=5, SeriesDescription="DWI b0 b1000"), tmp_path / "p" / "6")
     (patient,) = found(tmp_path).values()
     assert list(patient.scans) == ["T1"]
     assert patient.left == (
-        "series 5: nothing tells its contrast",
+        "series 5: a diffusion series",
         "series 6: a synthetic image",
         "series 7: only 3 slices",
         "series 8: made of other series",
