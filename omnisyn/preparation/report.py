@@ -87,9 +87,10 @@ def report_html(record: SiteRecord, pictures: Pictures) -> str:
     }
     words = {name: list(part) for name, part in parts.items()}
     present = {name: part for name, part in words.items() if part}
+    titles = _TITLES if failed or flagged else {**_TITLES, "others": "The patients"}
     body.append(navigation([*present, "definitions"]))
     for name, part in present.items():
-        body += [heading(_TITLES[name], name=name, simulated=record.simulated), *part]
+        body += [heading(titles[name], name=name, simulated=record.simulated), *part]
     body += [heading("What the figures mean", name="definitions"), definition_list(_DEFINITIONS)]
     style = resources.files("omnisyn.preparation").joinpath("report.css").read_text("utf-8")
     return document(f"Preparation: {record.site}", body, style)
@@ -239,13 +240,15 @@ def _others(others: Sequence[PatientRecord], shown: _Shown) -> Iterable[str]:
 
 
 def _details(patient: PatientRecord, shown: _Shown) -> Iterable[str]:
-    columns = ("contrast", "from", "known by", "grid in the source", "program", "motion (mm)")
-    figures = ("rotation (°)", "mutual information (nat)", "edge overlap")
+    figures = ("motion (mm)", "rotation (°)", "mutual information (nat)", "edge overlap")
+    words = ("registered by", "source")
     references = {found.to for found in _registrations(patient)}
+    yield '<div class="series">'
     yield table(
-        (*columns, *figures),
+        ("contrast", *figures, *words),
         (_series(each, is_reference=each.contrast in references) for each in patient.series),
     )
+    yield "</div>"
     if patient.masks:
         yield f'<p class="soft">Masks: {escape(", ".join(patient.masks))}.{_overlap(patient)}</p>'
     odd = [f"{each.contrast}: {warning}" for each in patient.series for warning in each.warnings]
@@ -266,21 +269,21 @@ def _overlap(patient: PatientRecord) -> str:
 def _series(series: SeriesRecord, *, is_reference: bool) -> str:
     size = " × ".join(str(number) for number in series.shape)
     spacing = " × ".join(f"{step:.3g}" for step in series.spacing_mm)
-    grid = f"{size}, {spacing} mm, {series.orientation}"
-    cells = [series.contrast, series.form, series.told_by, grid]
+    source = f"{series.form}, {series.told_by}; {size}, {spacing} mm, {series.orientation}"
     found = series.registration
     if found is None:
-        return _row([*cells, "the reference" if is_reference else "–", *["–"] * 4])
-    done = f"{found.program}, {found.transform}{'' if found.resampled else ', not resampled'}"
+        done = "the reference" if is_reference else "–"
+        return _row([series.contrast, *["–"] * 4, done, source])
     before, after = found.mutual_information_before, found.mutual_information_after
     return _row(
         [
-            *cells,
-            done,
+            series.contrast,
             f"{found.motion_mm:.1f}",
             f"{found.rotation_degrees:.1f}",
             f"{before:.3f} → {after:.3f}",
             f"{found.edge_overlap_before:.2f} → {found.edge_overlap_after:.2f}",
+            f"{found.program}, {found.transform}{'' if found.resampled else ', not resampled'}",
+            source,
         ]
     )
 

@@ -82,7 +82,7 @@ def _by_parameters(facts: Mapping[str, float | str], words: str) -> tuple[Contra
         _positive(facts.get(key)) for key in ("RepetitionTime", "EchoTime", "InversionTime")
     )
     numbers = ", ".join(
-        f"{name} {value:g} ms"
+        f"{name} {round(value, 1):g} ms"
         for name, value in (("TR", repetition), ("TE", echo), ("TI", inversion))
         if value is not None
     )
