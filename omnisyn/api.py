@@ -505,6 +505,22 @@ def list_models() -> list[dict[str, Any]]:
     return [card.model_dump(mode="json") for card in list_weights()]
 
 
+def list_backbones() -> list[dict[str, Any]]:
+    """The networks that a recipe can name: name, published width, step of widths, a sentence."""
+    from omnisyn.models.backbone import backbone_class, backbone_names
+
+    kinds = {name: backbone_class(name) for name in backbone_names()}
+    return [
+        {
+            "name": name,
+            "published_width": kind.published_width,
+            "width_step": kind.width_step,
+            "summary": kind.summary(),
+        }
+        for name, kind in kinds.items()
+    ]
+
+
 def show_model(name: str | Path, cache_dir: Path | None = None) -> dict[str, Any]:
     """The card of weights by name, path or `hf-hub:ORG/NAME`."""
     from omnisyn.models.weights import load_card

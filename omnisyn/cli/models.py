@@ -35,11 +35,11 @@ def models() -> None:
 def list_weights(
     ctx: typer.Context, json: Json = False, quiet: Quiet = False, verbose: Verbose = 0
 ) -> None:
-    """List the weights that ship with omnisyn."""
+    """List the weights that ship with omnisyn, and the backbones that a recipe can name."""
     console = console_of(ctx, quiet, verbose)
-    cards = api.list_models()
+    cards, backbones = api.list_models(), api.list_backbones()
     if json:
-        console.json(cards)
+        console.json({"weights": cards, "backbones": backbones})
         return
     for card in cards:
         console.result(
@@ -48,6 +48,11 @@ def list_weights(
         )
     if not cards:
         console.note("this installation ships no weights")
+    for backbone in backbones:
+        console.result(
+            f"backbone {backbone['name']}: {backbone['summary']}; width "
+            f"{backbone['published_width']}, or a multiple of {backbone['width_step']}"
+        )
 
 
 @app.command()

@@ -13,6 +13,7 @@ import omnisyn.training.finetune
 import omnisyn.training.pretrain
 from omnisyn.cli import main
 from omnisyn.inference.synthesizer import Synthesizer
+from omnisyn.models.backbone import backbone_names
 from omnisyn.studies.slices import SliceBatch
 from omnisyn.training.run import RunOptions
 from tests.inference.ellipses import ellipses
@@ -119,7 +120,11 @@ def test_fetch_needs_the_published_archive(capsys: Streams) -> None:
 
 def test_models_are_listed_shown_and_verified(weights: Path, capsys: Streams) -> None:
     assert main(["models", "list", "--json"]) == 0
-    assert isinstance(json.loads(capsys.readouterr().out), list)
+    listed = json.loads(capsys.readouterr().out)
+    assert isinstance(listed["weights"], list)
+    assert {each["name"] for each in listed["backbones"]} == set(backbone_names())
+    assert main(["models", "list"]) == 0
+    assert "backbone resvit: residual convolutions with" in capsys.readouterr().out
     assert main(["models", "show", str(weights), "--json"]) == 0
     card = json.loads(capsys.readouterr().out)
     assert card["name"] == "tiny"
