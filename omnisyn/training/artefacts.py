@@ -18,7 +18,7 @@ from omnisyn.models.clip.store import load_clip, save_clip
 from omnisyn.models.generator import PROMPTS, Generator
 from omnisyn.models.tensor_file import FileSeal, fill_module, write_tensors
 from omnisyn.models.weights import LoadedWeights, load_weights, save_weights
-from omnisyn.paths import read_json
+from omnisyn.paths import name_of, read_json
 from omnisyn.training.checkpoints import place_of, read_tensors
 from omnisyn.volumes.atomic import write_json_atomic
 
@@ -164,7 +164,8 @@ def write_generator(
 ) -> None:
     """Write the whole generator into `folder`, in float32, as `models/weights.py` reads it.
 
-    Its card tells every stage; of a stage begun from a product of its own kind, that one too.
+    It is called like the run that the folder lies in. Its card tells every stage; of a stage begun
+    from a product of its own kind, that one too.
     `pixel_mm` is the size of the pixels that synthesis magnifies to.
     """
     stages = {name: each for name, each in card.before.items() if isinstance(each, dict)}
@@ -177,7 +178,7 @@ def write_generator(
     if card.stage in stages:
         own["continues"] = stages[card.stage]
     description = CardDescription(
-        name=card.recipe,
+        name=name_of(folder.parent),
         recipe=card.recipe,
         trained_on=card.trained_on,
         simulated=card.simulated,

@@ -136,7 +136,7 @@ def test_low_rank_training_changes_the_decoder_alone_and_exports_a_plain_generat
         assert int((torch.linalg.svdvals(change) > 1e-5).sum()) <= 2
 
 
-def test_the_card_tells_the_pixels_to_magnify_to_and_later_runs_keep_them(
+def test_weights_are_called_like_their_run_and_their_pixels_are_kept_by_later_runs(
     runs: Path, tmp_path: Path, stand_in: ModuleType
 ) -> None:
     text = Path(stand_in.RECIPE).read_text(encoding="utf-8")
@@ -152,7 +152,8 @@ def test_the_card_tells_the_pixels_to_magnify_to_and_later_runs_keep_them(
             recipe=recipe, out=tmp_path / name, init=starts[name], device="cpu", max_steps=1
         )
         finetune(options, source=stand_in.Discs())
-        assert load_weights(tmp_path / name).card.pixel_mm == 0.6
+        card = load_weights(tmp_path / name).card
+        assert (card.name, card.pixel_mm) == (name, 0.6)
 
 
 Shown = Callable[..., tuple[list[bool], list[bool]]]
