@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from omnisyn.api import (
         align,
+        convert_model,
         doctor,
         evaluate,
         fetch,
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
 __all__ = [
     "__version__",
     "align",
+    "convert_model",
     "doctor",
     "evaluate",
     "fetch",

@@ -594,6 +594,57 @@ def push_model(
     )
 
 
+def convert_model(
+    checkpoint: str | Path,
+    recipe: str | Path,
+    out: str | Path,
+    *,
+    trained_on: str,
+    simulated: bool = False,
+    overwrite: bool = False,
+    note: Note = unheard,
+) -> Path:
+    """Weights and card of a checkpoint in a published layout, for a training to begin with.
+
+    What the publication has not (fusion, the layers through which the target steers, a decoder that
+    does not fit) is drawn afresh: the result has to be finetuned.
+
+    Args:
+        checkpoint: safetensors, or what `torch.save` wrote of a state dict.
+        recipe: name or file; its `model` says backbone and width.
+        out: NAME.safetensors.
+        trained_on: the checkpoint's data, in a sentence.
+        simulated: whether those were simulated, wholly or in part.
+
+    Returns:
+        The weights.
+    """
+    from omnisyn.models.card import CardDescription
+    from omnisyn.models.generator import build_generator
+    from omnisyn.models.published import fill_backbone, read_checkpoint
+    from omnisyn.models.weights import save_weights
+    from omnisyn.training.recipe import load_recipe
+    from omnisyn.volumes.atomic import refuse_existing
+
+    source, path, chosen = Path(checkpoint), Path(out), load_recipe(recipe)
+    refuse_existing(path, overwrite=overwrite)
+    generator = build_generator(chosen.model, seed=0)
+    filled = fill_backbone(generator.backbone, read_checkpoint(source), source.name)
+    if filled.left:
+        note(f"the decoder is drawn afresh: {filled.left}")
+    description = CardDescription(
+        name=path.stem,
+        recipe=chosen.name,
+        trained_on=trained_on,
+        simulated=simulated,
+        stages={"converted": {"checkpoint": source.name, "halves": filled.halves}},
+        limits="Converted from a published checkpoint and not finetuned: it makes no images yet.",
+        licence="that of the checkpoint",
+    )
+    save_weights(path, generator, description, precision="float32")
+    return path
+
+
 def calibrate_model(
     name: str | Path | None = None,
     *,
