@@ -10,11 +10,13 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from omnisyn.api import (
         align,
+        convert_model,
         doctor,
         evaluate,
         fetch,
         finetune,
         inspect,
+        list_backbones,
         list_models,
         list_sites,
         plan_preparation,
@@ -33,11 +35,13 @@ if TYPE_CHECKING:
 __all__ = [
     "__version__",
     "align",
+    "convert_model",
     "doctor",
     "evaluate",
     "fetch",
     "finetune",
     "inspect",
+    "list_backbones",
     "list_models",
     "list_sites",
     "plan_preparation",

@@ -505,6 +505,22 @@ def list_models() -> list[dict[str, Any]]:
     return [card.model_dump(mode="json") for card in list_weights()]
 
 
+def list_backbones() -> list[dict[str, Any]]:
+    """The networks that a recipe can name: name, published width, step of widths, a sentence."""
+    from omnisyn.models.backbone import backbone_class, backbone_names
+
+    kinds = {name: backbone_class(name) for name in backbone_names()}
+    return [
+        {
+            "name": name,
+            "published_width": kind.published_width,
+            "width_step": kind.width_step,
+            "summary": kind.summary(),
+        }
+        for name, kind in kinds.items()
+    ]
+
+
 def show_model(name: str | Path, cache_dir: Path | None = None) -> dict[str, Any]:
     """The card of weights by name, path or `hf-hub:ORG/NAME`."""
     from omnisyn.models.weights import load_card
@@ -576,6 +592,57 @@ def push_model(
     return push_weights(
         weights, address, private=private, message=message, tag=tag, cache=cache_dir, note=note
     )
+
+
+def convert_model(
+    checkpoint: str | Path,
+    recipe: str | Path,
+    out: str | Path,
+    *,
+    trained_on: str,
+    simulated: bool = False,
+    overwrite: bool = False,
+    note: Note = unheard,
+) -> Path:
+    """Weights and card of a checkpoint in a published layout, for a training to begin with.
+
+    What the publication has not (fusion, the layers through which the target steers, a decoder that
+    does not fit) is drawn afresh: the result has to be finetuned.
+
+    Args:
+        checkpoint: safetensors, or what `torch.save` wrote of a state dict.
+        recipe: name or file; its `model` says backbone and width.
+        out: NAME.safetensors.
+        trained_on: the checkpoint's data, in a sentence.
+        simulated: whether those were simulated, wholly or in part.
+
+    Returns:
+        The weights.
+    """
+    from omnisyn.models.card import CardDescription
+    from omnisyn.models.generator import build_generator
+    from omnisyn.models.published import fill_backbone, read_checkpoint
+    from omnisyn.models.weights import save_weights
+    from omnisyn.training.recipe import load_recipe
+    from omnisyn.volumes.atomic import refuse_existing
+
+    source, path, chosen = Path(checkpoint), Path(out), load_recipe(recipe)
+    refuse_existing(path, overwrite=overwrite)
+    generator = build_generator(chosen.model, seed=0)
+    filled = fill_backbone(generator.backbone, read_checkpoint(source), source.name)
+    if filled.left:
+        note(f"the decoder is drawn afresh: {filled.left}")
+    description = CardDescription(
+        name=path.stem,
+        recipe=chosen.name,
+        trained_on=trained_on,
+        simulated=simulated,
+        stages={"converted": {"checkpoint": source.name, "halves": filled.halves}},
+        limits="Converted from a published checkpoint and not finetuned: it makes no images yet.",
+        licence="that of the checkpoint",
+    )
+    save_weights(path, generator, description, precision="float32")
+    return path
 
 
 def calibrate_model(

@@ -31,7 +31,10 @@ def source(tmp_path: Path) -> Path:
 
 def test_every_command_is_a_function_of_the_package() -> None:
     # `omnisyn.simulate` is the simulator's own folder; `models` and `sites` have several functions.
-    of_models = {"list_models", "show_model", "verify_models", "pull_model", "push_model"}
+    of_models = {
+        *("list_models", "list_backbones", "show_model", "verify_models"),
+        *("pull_model", "push_model", "convert_model"),
+    }
     of_sites = {"list_sites", "show_site"}
     for name in (set(VERBS) - {"models", "sites", "simulate"}) | of_models | of_sites:
         assert getattr(omnisyn, name) is getattr(api, name)

@@ -28,18 +28,18 @@ Name = Annotated[str, typer.Argument(metavar="NAME|PATH|hf-hub:ORG/NAME", help="
 
 @app.callback()
 def models() -> None:
-    """List, show, verify, pull and push weights."""
+    """List, show, verify, pull, push and convert weights."""
 
 
 @app.command("list")
 def list_weights(
     ctx: typer.Context, json: Json = False, quiet: Quiet = False, verbose: Verbose = 0
 ) -> None:
-    """List the weights that ship with omnisyn."""
+    """List the weights that ship with omnisyn, and the backbones that a recipe can name."""
     console = console_of(ctx, quiet, verbose)
-    cards = api.list_models()
+    cards, backbones = api.list_models(), api.list_backbones()
     if json:
-        console.json(cards)
+        console.json({"weights": cards, "backbones": backbones})
         return
     for card in cards:
         console.result(
@@ -48,6 +48,11 @@ def list_weights(
         )
     if not cards:
         console.note("this installation ships no weights")
+    for backbone in backbones:
+        console.result(
+            f"backbone {backbone['name']}: {backbone['summary']}; width "
+            f"{backbone['published_width']}, or a multiple of {backbone['width_step']}"
+        )
 
 
 @app.command()
@@ -174,6 +179,41 @@ def push(
         return
     console.result(f"commit: {pushed.commit}")
     console.result(f"use: --weights {pushed.address}")
+
+
+@app.command()
+def convert(
+    ctx: typer.Context,
+    checkpoint: Annotated[
+        Path, typer.Argument(metavar="CHECKPOINT", help="Safetensors, or a saved state dict.")
+    ],
+    recipe: Annotated[
+        str,
+        typer.Option("--recipe", metavar="NAME|FILE", help="Says its backbone and width."),
+    ],
+    out: Annotated[Path, typer.Option("--out", metavar="FILE", help="NAME.safetensors.")],
+    trained_on: Annotated[
+        str, typer.Option("--trained-on", metavar="TEXT", help="Its data, in a sentence.")
+    ],
+    simulated: Annotated[
+        bool, typer.Option("--simulated", help="Those data were simulated, at least in part.")
+    ] = False,
+    overwrite: Overwrite = False,
+    quiet: Quiet = False,
+    verbose: Verbose = 0,
+) -> None:
+    """Make weights of a published checkpoint, for `finetune --init` to begin with."""
+    console = console_of(ctx, quiet, verbose)
+    path = api.convert_model(
+        checkpoint,
+        recipe,
+        out,
+        trained_on=trained_on,
+        simulated=simulated,
+        overwrite=overwrite,
+        note=console.note,
+    )
+    console.result(str(path))
 
 
 @app.command()

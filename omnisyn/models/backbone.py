@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import difflib
+import sys
 from collections.abc import Callable, Sequence
-from typing import ClassVar
+from typing import ClassVar, TypeVar
 
 import torch
 from pydantic import Field
@@ -36,12 +37,28 @@ class Backbone(nn.Module):
 
     stride: ClassVar[int]
     """Rows and columns of what `encode` receives are multiples of this."""
+    published_width: ClassVar[int]
+    """The width of the publication, or that of our own weights."""
+    width_step: ClassVar[int] = 4
+    """Widths are multiples of this."""
+    unread: ClassVar[frozenset[int]] = frozenset()
+    """Levels that the decoder does not read: of an encoder whose finest map is the image itself, of
+    a decoder without skips."""
     channels: tuple[int, ...]
     """Channels of each map, fine to coarse; the first map is at full resolution."""
     encoder: nn.Module
     """Images [n, 1, rows, columns] in [0, 1] to a list of maps, fine to coarse."""
     decoder: nn.Module
     """Maps and text vectors [n, condition_size] to images [n, 1, rows, columns] in [0, 1]."""
+
+    def __init__(self, settings: ModelSettings) -> None:
+        super().__init__()
+
+    @classmethod
+    def summary(cls) -> str:
+        """What it is, in a few words: the first line of its file."""
+        first = str(sys.modules[cls.__module__].__doc__).splitlines()[0]
+        return first.partition(": ")[2].rstrip(".,")
 
     def encode(self, images: torch.Tensor) -> list[torch.Tensor]:
         """Images [n, 1, rows, columns] in [0, 1] to maps [n, channels[i], …], fine to coarse."""
@@ -54,19 +71,19 @@ class Backbone(nn.Module):
         return images
 
 
-BackboneBuilder = Callable[[ModelSettings], Backbone]
+_BACKBONES: dict[str, type[Backbone]] = {}
 
-_BUILDERS: dict[str, BackboneBuilder] = {}
+_Kind = TypeVar("_Kind", bound=type[Backbone])
 
 
-def register_backbone(name: str) -> Callable[[BackboneBuilder], BackboneBuilder]:
-    """Decorator: enter a builder (often the class itself) into the table under `name`."""
+def register_backbone(name: str) -> Callable[[_Kind], _Kind]:
+    """Decorator: enter a backbone, built from `ModelSettings`, into the table under `name`."""
 
-    def enter(builder: BackboneBuilder) -> BackboneBuilder:
-        if name in _BUILDERS:
+    def enter(backbone: _Kind) -> _Kind:
+        if name in _BACKBONES:
             raise ValueError(f"two backbones are called {name!r}")
-        _BUILDERS[name] = builder
-        return builder
+        _BACKBONES[name] = backbone
+        return backbone
 
     return enter
 
@@ -76,20 +93,35 @@ def backbone_names() -> tuple[str, ...]:
     # Imported here because each backbone's file imports this one.
     import omnisyn.models.backbones  # noqa: F401
 
-    return tuple(sorted(_BUILDERS))
+    return tuple(sorted(_BACKBONES))
+
+
+def backbone_class(name: str) -> type[Backbone]:
+    """The backbone of this name.
+
+    Raises UsageError for an unknown name, with the nearest one.
+    """
+    names = backbone_names()
+    if name not in names:
+        near = difflib.get_close_matches(name, names, n=1, cutoff=0.4)
+        raise UsageError(
+            f"unknown backbone {name!r}",
+            why=f"known are {', '.join(names)}",
+            remedy=f"did you mean {near[0]!r}?" if near else None,
+        )
+    return _BACKBONES[name]
 
 
 def build_backbone(settings: ModelSettings) -> Backbone:
     """The backbone that `settings` names, freshly initialised from torch's current random state.
 
-    Raises UsageError for an unknown name, with the nearest one.
+    Raises UsageError for an unknown name, or a width that it cannot have.
     """
-    names = backbone_names()
-    if settings.backbone not in names:
-        near = difflib.get_close_matches(settings.backbone, names, n=1, cutoff=0.4)
+    kind = backbone_class(settings.backbone)
+    if settings.width % kind.width_step:
         raise UsageError(
-            f"unknown backbone {settings.backbone!r}",
-            why=f"known are {', '.join(names)}",
-            remedy=f"did you mean {near[0]!r}?" if near else None,
+            f"{settings.backbone} cannot be {settings.width} channels wide",
+            remedy=f"choose a multiple of {kind.width_step} "
+            f"({kind.published_width} is the published width)",
         )
-    return _BUILDERS[settings.backbone](settings)
+    return kind(settings)

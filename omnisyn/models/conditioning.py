@@ -49,3 +49,12 @@ class AddedCondition(nn.Module):
         """[n, condition_size] to per depth [n, c, 1, 1]."""
         entries = _unit_entries(condition)
         return [depth(entries)[:, :, None, None] for depth in self.depths]
+
+
+def steered(maps: torch.Tensor, vector: torch.Tensor) -> torch.Tensor:
+    """Maps [n, c, rows, columns] to which a target's vector [n, c, 1, 1] is added.
+
+    A normalisation behind it takes any constant out again. Only behind a nonlinearity does the
+    added vector decide which features pass.
+    """
+    return functional.leaky_relu(maps + vector, 0.01)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 import torch
 from torch import nn
@@ -61,19 +61,30 @@ class SourceAttention(nn.Module):
         return (weights * grouped).sum(dim=1).view(batch, channels, rows, columns)
 
 
+class FirstSource(nn.Module):
+    """The maps of the first source, for a level that no decoder reads: only their size counts."""
+
+    def forward(
+        self, maps: torch.Tensor, kinds: torch.Tensor, present: torch.Tensor
+    ) -> torch.Tensor:
+        """As `SourceAttention`."""
+        return maps[:, 0]
+
+
 class Fusion(nn.Module):
-    """One `SourceAttention` per level.
+    """One `SourceAttention` per level that the decoder reads.
 
     Fine maps see a few pixels and cannot tell a T1 from a FLAIR. So every level hears what kind of
     image a source is: a mean over its coarsest map, weighted by an attention that can leave out
     air.
     """
 
-    def __init__(self, channels: Sequence[int], heads: int) -> None:
+    def __init__(self, channels: Sequence[int], heads: int, unread: Collection[int] = ()) -> None:
         super().__init__()
         self.kind = nn.Conv2d(channels[-1], 1, kernel_size=1)
         self.levels = nn.ModuleList(
-            SourceAttention(count, channels[-1], heads) for count in channels
+            FirstSource() if level in unread else SourceAttention(count, channels[-1], heads)
+            for level, count in enumerate(channels)
         )
 
     def forward(

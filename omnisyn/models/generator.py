@@ -31,7 +31,7 @@ class Generator(nn.Module):
         super().__init__()
         self.settings = settings
         self.backbone = backbone
-        self.fusion = Fusion(backbone.channels, settings.fusion_heads)
+        self.fusion = Fusion(backbone.channels, settings.fusion_heads, backbone.unread)
         self.prompts = PROMPTS
         self.register_buffer("target_vectors", torch.empty(len(PROMPTS), settings.condition_size))
         # Well apart from each other, so that a decoder can be trained before any text tower is.

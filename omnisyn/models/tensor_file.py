@@ -130,26 +130,31 @@ def fill_module(module: nn.Module, tensors: Mapping[str, torch.Tensor], where: s
 
     Raises ModelError, with the first difference, when names or shapes are not the module's.
     """
-    own = module.state_dict()
-    missing = sorted(own.keys() - tensors.keys())
-    surplus = sorted(tensors.keys() - own.keys())
-    reshaped = [name for name in own if name in tensors and own[name].shape != tensors[name].shape]
-    differences = []
-    if missing:
-        differences.append(f"{len(missing)} tensors are missing, first {missing[0]}")
-    if surplus:
-        differences.append(f"{len(surplus)} are not the model's, first {surplus[0]}")
-    if reshaped:
-        first = reshaped[0]
-        differences.append(
-            f"{len(reshaped)} have another shape, first {first}: "
-            f"{list(tensors[first].shape)} for {list(own[first].shape)}"
-        )
-    if differences:
+    wrong = differences(module.state_dict(), tensors)
+    if wrong:
         raise ModelError(
             "the weights belong to another model",
             where=where,
-            why="; ".join(differences),
+            why=wrong,
             remedy="use the weights with the card they were saved with",
         )
     module.load_state_dict(dict(tensors))
+
+
+def differences(own: Mapping[str, torch.Tensor], told: Mapping[str, torch.Tensor]) -> str:
+    """How tensors differ from a model's own by name and shape, the first of each kind; or empty."""
+    missing = sorted(own.keys() - told.keys())
+    surplus = sorted(told.keys() - own.keys())
+    reshaped = [name for name in own if name in told and own[name].shape != told[name].shape]
+    found = []
+    if missing:
+        found.append(f"{len(missing)} tensors are missing, first {missing[0]}")
+    if surplus:
+        found.append(f"{len(surplus)} are not the model's, first {surplus[0]}")
+    if reshaped:
+        first = reshaped[0]
+        found.append(
+            f"{len(reshaped)} have another shape, first {first}: "
+            f"{list(told[first].shape)} for {list(own[first].shape)}"
+        )
+    return "; ".join(found)

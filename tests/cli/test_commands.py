@@ -3,22 +3,28 @@
 import json
 import shutil
 from collections.abc import Callable
+from importlib import resources
 from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+import torch
+from monai.networks.nets import SwinUNETR
 
 import omnisyn.training.align
 import omnisyn.training.finetune
 import omnisyn.training.pretrain
 from omnisyn.cli import main
 from omnisyn.inference.synthesizer import Synthesizer
+from omnisyn.models.backbone import backbone_names
+from omnisyn.models.weights import load_weights
 from omnisyn.studies.slices import SliceBatch
 from omnisyn.training.run import RunOptions
 from tests.inference.ellipses import ellipses
 
 Scan = Callable[..., Path]
 Streams = pytest.CaptureFixture[str]
+RECIPES = resources.files("omnisyn.training").joinpath("recipes")
 
 
 def test_evaluate_prints_the_table_and_where_the_report_lies(
@@ -119,7 +125,11 @@ def test_fetch_needs_the_published_archive(capsys: Streams) -> None:
 
 def test_models_are_listed_shown_and_verified(weights: Path, capsys: Streams) -> None:
     assert main(["models", "list", "--json"]) == 0
-    assert isinstance(json.loads(capsys.readouterr().out), list)
+    listed = json.loads(capsys.readouterr().out)
+    assert isinstance(listed["weights"], list)
+    assert {each["name"] for each in listed["backbones"]} == set(backbone_names())
+    assert main(["models", "list"]) == 0
+    assert "backbone resvit: residual convolutions with" in capsys.readouterr().out
     assert main(["models", "show", str(weights), "--json"]) == 0
     card = json.loads(capsys.readouterr().out)
     assert card["name"] == "tiny"
@@ -135,6 +145,24 @@ def test_models_verify_says_so_when_nothing_ships(
     monkeypatch.setattr("omnisyn.api.verify_models", lambda *_: [])
     assert main(["models", "verify"]) == 0
     assert "ships no weights" in capsys.readouterr().err
+
+
+def test_a_published_checkpoint_becomes_weights_to_go_on_from(
+    tmp_path: Path, capsys: Streams
+) -> None:
+    recipe = tmp_path / "narrow.toml"
+    recipe.write_text(
+        RECIPES.joinpath("paper.toml").read_text().replace("width = 48", "width = 12")
+    )
+    torch.save(SwinUNETR(1, 2, feature_size=12, spatial_dims=2).state_dict(), tmp_path / "a.pt")
+    out = tmp_path / "start.safetensors"
+    call = ["models", "convert", str(tmp_path / "a.pt"), "--recipe", str(recipe), "--out", str(out)]
+    assert main([*call, "--trained-on", "nobody"]) == 0
+    assert "the decoder is drawn afresh: 2 have another shape" in capsys.readouterr().err
+    card = load_weights(out).card
+    assert (card.name, card.trained_on, card.simulated) == ("start", "nobody", False)
+    assert card.stages["converted"] == {"checkpoint": "a.pt", "halves": ["encoder"]}
+    assert main([*call, "--trained-on", "nobody"]) == 3
 
 
 def test_weights_are_calibrated_once_and_then_say_how_sure_they_are(

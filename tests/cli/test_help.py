@@ -30,7 +30,7 @@ heavy = [name for name in {HEAVY!r} if name in sys.modules]
 print(json.dumps({{"code": code, "modules": len(sys.modules), "heavy": heavy}}))
 """
 
-OF_MODELS = [["models", name] for name in ("list", "show", "pull", "push")]
+OF_MODELS = [["models", name] for name in ("list", "show", "pull", "push", "convert")]
 OF_SITES = [["sites", name] for name in ("list", "show")]
 COMMANDS = [[], *([name] for name in VERBS), *OF_MODELS, *OF_SITES]
 

@@ -197,9 +197,10 @@ class Small(Backbone):
     has a channel more for each knot of the curves, twice."""
 
     stride: ClassVar[int] = 32
+    published_width: ClassVar[int] = 16
 
     def __init__(self, settings: ModelSettings) -> None:
-        super().__init__()
+        super().__init__(settings)
         channels = tuple(settings.width * factor for factor in _CHANNEL_FACTORS)
         self.channels = (channels[0] + _SETS * _KNOTS, *channels[1:])
         self.encoder = SmallEncoder(channels)

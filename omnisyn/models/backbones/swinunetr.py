@@ -13,11 +13,9 @@ from typing import Any, ClassVar
 
 import torch
 from torch import nn
-from torch.nn import functional
 
-from omnisyn.errors import UsageError
 from omnisyn.models.backbone import Backbone, ModelSettings, register_backbone
-from omnisyn.models.conditioning import AddedCondition
+from omnisyn.models.conditioning import AddedCondition, steered
 
 
 class SwinEncoder(nn.Module):
@@ -65,10 +63,7 @@ class SwinDecoder(nn.Module):
         maps = features[-1]
         added = self.condition(condition)
         for up, vector, skip in zip(ups, added, features[-2::-1], strict=True):
-            # The instance normalisation inside the up-block takes any constant out again. Only
-            # behind a nonlinearity does the added vector decide which features pass.
-            maps = functional.leaky_relu(maps + vector, 0.01)
-            maps = up(maps, skip)
+            maps = up(steered(maps, vector), skip)
         return torch.sigmoid(self.out(maps))
 
 
@@ -77,19 +72,22 @@ class SwinUnetr(Backbone):
     """Six maps at 1 … 1/32 of the resolution, width × (1, 1, 2, 4, 8, 16) channels."""
 
     stride: ClassVar[int] = 32
+    published_width: ClassVar[int] = 48
+    width_step: ClassVar[int] = 12
+    version_2: ClassVar[bool] = False
+    """Whether a residual convolution block stands before each Swin stage."""
 
     def __init__(self, settings: ModelSettings) -> None:
-        super().__init__()
-        if settings.width % 12:
-            raise UsageError(
-                f"swinunetr cannot be {settings.width} channels wide",
-                remedy="choose a multiple of 12 (48 is the published width)",
-            )
+        super().__init__(settings)
         # MONAI takes seconds to import; only who builds this backbone waits for it.
         from monai.networks.nets import SwinUNETR
 
         whole = SwinUNETR(
-            in_channels=1, out_channels=1, spatial_dims=2, feature_size=settings.width
+            in_channels=1,
+            out_channels=1,
+            spatial_dims=2,
+            feature_size=settings.width,
+            use_v2=self.version_2,
         )
         self.channels = tuple(settings.width * factor for factor in (1, 1, 2, 4, 8, 16))
         self.encoder = SwinEncoder(whole)
