@@ -132,7 +132,7 @@ def test_every_command_line_is_accepted(page: str, arguments: tuple[str, ...]) -
     context = parse(arguments)
     assert context.command.name in (
         *VERBS,
-        *("list", "show", "verify", "pull", "push", "calibrate"),
+        *("list", "show", "verify", "pull", "push", "convert", "calibrate"),
     )
     recipe = context.params.get("recipe")
     if recipe is not None:
