@@ -1,6 +1,6 @@
 """`tumsyn`: a residual encoder at full resolution, a gate that the text opens, an implicit decoder.
 
-"TUMSyn", Wang et al. 2025, in 2D; width 64 and sixteen blocks as in "EDSR", Lim et al. 2017, whose
+"TUMSyn", Wang et al. 2024, in 2D; width 64 and sixteen blocks as in "EDSR", Lim et al. 2017, whose
 long shortcut is our first map. The text asks all places which channels matter, and the answer
 gates them. The decoder is a function of a place: features there and its coordinates pass through
 four layers ("LIIF", Chen et al. 2021), so that `decode_at` gives an image on any grid. Departures:
