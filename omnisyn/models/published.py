@@ -13,7 +13,7 @@ import pickle
 import warnings
 from collections.abc import Mapping
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, BinaryIO, NamedTuple
 
 import torch
 
@@ -53,12 +53,11 @@ def read_checkpoint(path: Path) -> dict[str, torch.Tensor]:
     """
     try:
         with open_regular(path) as file:
+            content: Any
             if path.suffix == ".safetensors":
-                return parse_tensors(file.read(), path.name)
-            with warnings.catch_warnings():
-                # Of a pickle protocol that is not torch's own: it is read or refused all the same.
-                warnings.simplefilter("ignore")
-                content = torch.load(file, map_location="cpu", weights_only=True)
+                content = parse_tensors(file.read(), path.name)
+            else:
+                content = _unpickled(file)
     except FileNotFoundError:
         raise ModelError(
             "there is no such checkpoint", where=path.name, remedy="give its path"
@@ -87,6 +86,13 @@ def read_checkpoint(path: Path) -> dict[str, torch.Tensor]:
             remedy="save them as torch.save(network.state_dict(), file)",
         )
     return tensors
+
+
+def _unpickled(file: BinaryIO) -> Any:
+    with warnings.catch_warnings():
+        # Of a pickle protocol that is not torch's own: it is read or refused all the same.
+        warnings.simplefilter("ignore")
+        return torch.load(file, map_location="cpu", weights_only=True)
 
 
 def fill_backbone(backbone: Backbone, tensors: Mapping[str, torch.Tensor], where: str) -> Filled:
@@ -121,9 +127,9 @@ def fill_backbone(backbone: Backbone, tensors: Mapping[str, torch.Tensor], where
             remedy="choose a recipe of the backbone and width that it was trained with",
         )
     backbone.encoder.load_state_dict(of_encoder)
-    wrong = differences(own["decoder"], of_decoder)
     if not of_decoder:
         return Filled(("encoder",), "the checkpoint has none")
+    wrong = differences(own["decoder"], of_decoder)
     if wrong:
         return Filled(("encoder",), wrong)
     backbone.decoder.load_state_dict(of_decoder, strict=False)

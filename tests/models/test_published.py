@@ -91,7 +91,8 @@ def test_the_encoder_of_the_method_comes_over_and_the_decoder_stays(
 
 def test_a_decoder_of_another_shape_stays_and_it_is_said(tmp_path: Path) -> None:
     network = nets.SwinUNETR(1, 14, feature_size=12, spatial_dims=2)
-    safetensors.torch.save_file(network.state_dict(), tmp_path / "classes.safetensors")
+    state = {f"module.{name}": tensor for name, tensor in network.state_dict().items()}
+    safetensors.torch.save_file(state, tmp_path / "classes.safetensors")
     tensors = read_checkpoint(tmp_path / "classes.safetensors")
     filled = fill_backbone(built("swinunetr"), tensors, "classes.safetensors")
     assert filled.halves == ("encoder",)

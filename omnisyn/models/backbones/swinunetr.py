@@ -8,14 +8,15 @@ depths: to what enters each of the five up-blocks.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any, ClassVar
 
 import torch
 from torch import nn
 
 from omnisyn.models.backbone import Backbone, ModelSettings, register_backbone
-from omnisyn.models.conditioning import AddedCondition, steered
+from omnisyn.models.backbones.monai_decoder import MonaiDecoder
+
+_UPS = ("decoder5", "decoder4", "decoder3", "decoder2", "decoder1")
 
 
 class SwinEncoder(nn.Module):
@@ -44,29 +45,6 @@ class SwinEncoder(nn.Module):
         ]
 
 
-class SwinDecoder(nn.Module):
-    """MONAI's five up-blocks, the text vector added before each, and a sigmoid at the end."""
-
-    def __init__(self, whole: Any, channels: Sequence[int], condition_size: int) -> None:
-        super().__init__()
-        self.decoder5 = whole.decoder5
-        self.decoder4 = whole.decoder4
-        self.decoder3 = whole.decoder3
-        self.decoder2 = whole.decoder2
-        self.decoder1 = whole.decoder1
-        self.out = whole.out
-        self.condition = AddedCondition(condition_size, channels[:0:-1])
-
-    def forward(self, features: Sequence[torch.Tensor], condition: torch.Tensor) -> torch.Tensor:
-        """[n, 1, rows, columns] in (0, 1)."""
-        ups = (self.decoder5, self.decoder4, self.decoder3, self.decoder2, self.decoder1)
-        maps = features[-1]
-        added = self.condition(condition)
-        for up, vector, skip in zip(ups, added, features[-2::-1], strict=True):
-            maps = up(steered(maps, vector), skip)
-        return torch.sigmoid(self.out(maps))
-
-
 @register_backbone("swinunetr")
 class SwinUnetr(Backbone):
     """Six maps at 1 … 1/32 of the resolution, width × (1, 1, 2, 4, 8, 16) channels."""
@@ -91,4 +69,4 @@ class SwinUnetr(Backbone):
         )
         self.channels = tuple(settings.width * factor for factor in (1, 1, 2, 4, 8, 16))
         self.encoder = SwinEncoder(whole)
-        self.decoder = SwinDecoder(whole, self.channels, settings.condition_size)
+        self.decoder = MonaiDecoder(whole, _UPS, "out", self.channels, settings.condition_size)

@@ -7,16 +7,17 @@ the decoder, where BasicUNet knows neither.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any, ClassVar
 
 import torch
 from torch import nn
 
 from omnisyn.models.backbone import Backbone, ModelSettings, register_backbone
-from omnisyn.models.conditioning import AddedCondition, steered
+from omnisyn.models.backbones.monai_decoder import MonaiDecoder
 
 _FACTORS = (1, 2, 4, 8, 8)
+
+_UPS = ("upcat_4", "upcat_3", "upcat_2", "upcat_1")
 
 
 class UnetEncoder(nn.Module):
@@ -36,28 +37,6 @@ class UnetEncoder(nn.Module):
         for down in (self.down_1, self.down_2, self.down_3, self.down_4):
             features.append(down(features[-1]))
         return features
-
-
-class UnetDecoder(nn.Module):
-    """BasicUNet's four steps up, the text vector added before each, and a sigmoid at the end."""
-
-    def __init__(self, whole: Any, channels: Sequence[int], condition_size: int) -> None:
-        super().__init__()
-        self.upcat_4 = whole.upcat_4
-        self.upcat_3 = whole.upcat_3
-        self.upcat_2 = whole.upcat_2
-        self.upcat_1 = whole.upcat_1
-        self.final_conv = whole.final_conv
-        self.condition = AddedCondition(condition_size, channels[:0:-1])
-
-    def forward(self, features: Sequence[torch.Tensor], condition: torch.Tensor) -> torch.Tensor:
-        """[n, 1, rows, columns] in (0, 1)."""
-        ups = (self.upcat_4, self.upcat_3, self.upcat_2, self.upcat_1)
-        maps = features[-1]
-        added = self.condition(condition)
-        for up, vector, skip in zip(ups, added, features[-2::-1], strict=True):
-            maps = up(steered(maps, vector), skip)
-        return torch.sigmoid(self.final_conv(maps))
 
 
 @register_backbone("unet")
@@ -80,4 +59,6 @@ class Unet(Backbone):
             features=(*self.channels, settings.width),
         )
         self.encoder = UnetEncoder(whole)
-        self.decoder = UnetDecoder(whole, self.channels, settings.condition_size)
+        self.decoder = MonaiDecoder(
+            whole, _UPS, "final_conv", self.channels, settings.condition_size
+        )

@@ -7,20 +7,20 @@ and added to what enters each of the four up-blocks, and a sigmoid ends the deco
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any, ClassVar
 
 import torch
 from torch import nn
 
 from omnisyn.models.backbone import Backbone, ModelSettings, register_backbone
+from omnisyn.models.backbones.monai_decoder import MonaiDecoder
 from omnisyn.models.backbones.positions import PUBLISHED_IMAGE, at_size, maps_of, tokens_of
-from omnisyn.models.conditioning import AddedCondition, steered
 
 _TOKEN_FACTOR, _HEADS = 48, 12
 _SIDE = PUBLISHED_IMAGE // 16
 # Layers of the transformer whose tokens become a skip.
 _TAPPED = (3, 6, 9)
+_UPS = ("decoder5", "decoder4", "decoder3", "decoder2")
 
 
 class UnetrEncoder(nn.Module):
@@ -58,28 +58,6 @@ class UnetrEncoder(nn.Module):
         ]
 
 
-class UnetrDecoder(nn.Module):
-    """MONAI's four up-blocks, the text vector added before each, and a sigmoid at the end."""
-
-    def __init__(self, whole: Any, channels: Sequence[int], condition_size: int) -> None:
-        super().__init__()
-        self.decoder5 = whole.decoder5
-        self.decoder4 = whole.decoder4
-        self.decoder3 = whole.decoder3
-        self.decoder2 = whole.decoder2
-        self.out = whole.out
-        self.condition = AddedCondition(condition_size, channels[:0:-1])
-
-    def forward(self, features: Sequence[torch.Tensor], condition: torch.Tensor) -> torch.Tensor:
-        """[n, 1, rows, columns] in (0, 1)."""
-        ups = (self.decoder5, self.decoder4, self.decoder3, self.decoder2)
-        maps = features[-1]
-        added = self.condition(condition)
-        for up, vector, skip in zip(ups, added, features[-2::-1], strict=True):
-            maps = up(steered(maps, vector), skip)
-        return torch.sigmoid(self.out(maps))
-
-
 @register_backbone("unetr")
 class Unetr(Backbone):
     """Five maps at 1 … 1/16 of the resolution, width × (1, 2, 4, 8, 48) channels."""
@@ -105,4 +83,4 @@ class Unetr(Backbone):
         )
         self.channels = (*(settings.width * factor for factor in (1, 2, 4, 8)), tokens)
         self.encoder = UnetrEncoder(whole)
-        self.decoder = UnetrDecoder(whole, self.channels, settings.condition_size)
+        self.decoder = MonaiDecoder(whole, _UPS, "out", self.channels, settings.condition_size)

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from omnisyn.errors import InputError
+from omnisyn.errors import InputError, reason_of
 from omnisyn.listeners import Note, Progress, labelled, unheard, unwatched
 from omnisyn.paths import name_of
 from omnisyn.preparation.fetch.download import download
@@ -100,7 +100,7 @@ def fetch_external2(
             note=note,
         )
         if archive is not None:
-            _bring_tables(archive.absolute().parent, work / _UNPACKED)
+            _bring_tables(archive.absolute().parent, work / _UNPACKED, note)
         named = replace(options, credit=options.credit or CREDIT)
         (summary,) = prepare(work / _UNPACKED, out, named, note=note, progress=progress)
     shutil.rmtree(work, ignore_errors=True)
@@ -146,16 +146,17 @@ def _downloaded(
     return brought(files[published.name], published.sha256)
 
 
-def _bring_tables(beside: Path, folder: Path) -> None:
+def _bring_tables(beside: Path, folder: Path, note: Note) -> None:
     """Copies what may be the clinical table; what the archive holds under that name stays."""
-    for table in sorted(beside.iterdir()):
-        if (
-            table.suffix.lower() in _TABLES
-            and table.is_file()
-            and table.stat().st_size <= _LARGEST_TABLE
-            and not (folder / table.name).exists()
-        ):
-            shutil.copyfile(table, folder / table.name)
+    tables = (path for path in beside.glob("*") if path.suffix.lower() in _TABLES)
+    for table in sorted(tables):
+        try:
+            small = table.is_file() and table.stat().st_size <= _LARGEST_TABLE
+            if small and not (folder / table.name).exists():
+                shutil.copyfile(table, folder / table.name)
+        except OSError as fault:
+            # It may be any table of the user's: no reason to lose the dataset.
+            note(f"the table {table.name} cannot be copied: {reason_of(fault)}")
 
 
 def _require_hash(archive: Path, published: Published) -> None:
