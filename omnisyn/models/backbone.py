@@ -8,9 +8,10 @@ from collections.abc import Callable, Sequence
 from typing import ClassVar, TypeVar
 
 import torch
-from pydantic import Field
+from pydantic import Field, field_validator, model_validator
 from torch import nn
 
+from omnisyn.contrasts import NAMES
 from omnisyn.errors import UsageError
 from omnisyn.settings import Settings
 
@@ -25,6 +26,41 @@ class ModelSettings(Settings):
     """Length of a target's text vector: the width of the text-image model's common space."""
     fusion_heads: int = Field(default=4, ge=1, le=64)
     """Groups of channels that weigh the sources separately; must divide every map's channels."""
+    contrasts: tuple[str, ...] = NAMES
+    """Those that it reads and writes; training leaves others aside."""
+    arrangement: str = "1E1D-Cond"
+    """Encoders and decoders, see `models/arrangement.py`: of n contrasts `1E1D-Cond`, `1EnD` or
+    `nEnD`, with the number in the place of n."""
+
+    @field_validator("contrasts")
+    @classmethod
+    def _in_canonical_order(cls, contrasts: tuple[str, ...]) -> tuple[str, ...]:
+        if unknown := sorted(set(contrasts) - set(NAMES)):
+            raise ValueError(f"no contrast is called {unknown[0]!r}: {', '.join(NAMES)}")
+        if len(set(contrasts)) < 2:
+            raise ValueError("a model needs two contrasts or more")
+        return tuple(name for name in NAMES if name in contrasts)
+
+    @model_validator(mode="after")
+    def _arrangement_counts_the_contrasts(self) -> ModelSettings:
+        count = len(self.contrasts)
+        known = ("1E1D-Cond", f"1E{count}D", f"{count}E{count}D")
+        if self.arrangement not in known:
+            raise ValueError(
+                f"there is no arrangement {self.arrangement!r} of {count} contrasts: "
+                f"{', '.join(known)}"
+            )
+        return self
+
+    @property
+    def decoder_per_contrast(self) -> bool:
+        """Whether each contrast has a decoder of its own."""
+        return self.arrangement != "1E1D-Cond"
+
+    @property
+    def encoder_per_contrast(self) -> bool:
+        """Whether each contrast has an encoder of its own, too."""
+        return self.decoder_per_contrast and not self.arrangement.startswith("1E")
 
 
 class Backbone(nn.Module):

@@ -9,7 +9,8 @@ from torch import nn
 from torch.nn import functional
 
 from omnisyn.contrasts import NAMES, contrast
-from omnisyn.models.backbone import Backbone, ModelSettings, build_backbone
+from omnisyn.models.arrangement import PerContrast, build_arranged
+from omnisyn.models.backbone import Backbone, ModelSettings
 from omnisyn.models.fusion import Fusion
 
 PROMPTS: tuple[str, ...] = NAMES + tuple(f"{name} fat-suppressed" for name in NAMES)
@@ -17,7 +18,8 @@ PROMPTS: tuple[str, ...] = NAMES + tuple(f"{name} fat-suppressed" for name in NA
 
 
 class Generator(nn.Module):
-    """One encoder for all contrasts, fusion of any subset of sources, one conditioned decoder.
+    """One encoder for all contrasts, fusion of any subset of sources, one conditioned decoder; or
+    one of each contrast's own, where the settings arrange it so.
 
     Images are single slices with values in [0, 1] (a.u., scaled per volume), of any in-plane
     size. `encode` pads them with zeros, evenly on both sides, to the backbone's stride. The
@@ -58,9 +60,23 @@ class Generator(nn.Module):
         """Channels of each map, fine to coarse."""
         return self.backbone.channels
 
-    def encode(self, images: torch.Tensor) -> list[torch.Tensor]:
-        """Images [n, 1, rows, columns] to maps, fine to coarse, the first [n, c, rows, columns]."""
-        features = self.backbone.encode(_padded(images, self.stride))
+    def encode(
+        self, images: torch.Tensor, contrasts: torch.Tensor | None = None
+    ) -> list[torch.Tensor]:
+        """Images [n, 1, rows, columns] to maps, fine to coarse, the first [n, c, rows, columns].
+
+        `contrasts` [n], places in `NAMES`, are what the images show; only a model with an encoder
+        for each contrast asks for them (ValueError).
+        """
+        padded = _padded(images, self.stride)
+        encoder = self.backbone.encoder
+        features: list[torch.Tensor]
+        if isinstance(encoder, PerContrast):
+            if contrasts is None:
+                raise ValueError("a model with several encoders must hear what the images show")
+            features = encoder(contrasts, lambda own, rows: own(padded.index_select(0, rows)))
+        else:
+            features = self.backbone.encode(padded)
         features[0] = _cropped(features[0], images.shape[-2], images.shape[-1])
         return features
 
@@ -76,25 +92,56 @@ class Generator(nn.Module):
         """
         rows, columns = features[0].shape[-2:]
         whole = [_padded(features[0], self.stride), *features[1:]]
-        return _cropped(self.backbone.decode(whole, condition), rows, columns)
+        decoder = self.backbone.decoder
+        if isinstance(decoder, PerContrast):
+            (images,) = decoder(
+                self._nearest_contrasts(condition),
+                lambda own, items: [
+                    own(
+                        [maps.index_select(0, items) for maps in whole],
+                        condition.index_select(0, items),
+                    )
+                ],
+            )
+        else:
+            images = self.backbone.decode(whole, condition)
+        return _cropped(images, rows, columns)
+
+    def _nearest_contrasts(self, condition: torch.Tensor) -> torch.Tensor:
+        """Places in `NAMES` [n] of the contrasts whose text vectors are nearest."""
+        known = [NAMES.index(name) for name in self.settings.contrasts]
+        rows = torch.tensor([*known, *(len(NAMES) + place for place in known)])
+        rows = rows.to(condition.device)
+        nearest = (condition @ self.target_vectors[rows].T).argmax(dim=1)
+        return rows[nearest] % len(NAMES)
 
     def forward(
-        self, sources: torch.Tensor, present: torch.Tensor, condition: torch.Tensor
+        self,
+        sources: torch.Tensor,
+        present: torch.Tensor,
+        condition: torch.Tensor,
+        contrasts: torch.Tensor | None = None,
     ) -> torch.Tensor:
         """One target per item.
 
         sources [batch, sources, rows, columns], present [batch, sources] bool, condition
         [batch, condition_size]; gives [batch, 1, rows, columns]. Slots that are not present are
-        neither read nor encoded.
+        neither read nor encoded. `contrasts` [sources], as in `encode`, are what the slots hold.
         """
-        return self.decode(self.encode_sources(sources, present), condition)
+        return self.decode(self.encode_sources(sources, present, contrasts), condition)
 
-    def encode_sources(self, sources: torch.Tensor, present: torch.Tensor) -> list[torch.Tensor]:
+    def encode_sources(
+        self,
+        sources: torch.Tensor,
+        present: torch.Tensor,
+        contrasts: torch.Tensor | None = None,
+    ) -> list[torch.Tensor]:
         """Fused maps of [batch, sources, rows, columns]: each present source encoded once.
 
-        What comes back may be decoded for as many targets as wanted.
+        What comes back may be decoded for as many targets as wanted. `contrasts` as in `forward`.
         """
-        encoded = self.encode(sources[present][:, None])
+        shown = None if contrasts is None else contrasts.expand(present.shape)[present]
+        encoded = self.encode(sources[present][:, None], shown)
         if sources.shape[1] == 1:
             return self.fuse([maps[:, None] for maps in encoded], present)
         features = []
@@ -136,7 +183,7 @@ def build_generator(settings: ModelSettings, seed: int = 0) -> Generator:
     """
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        return Generator(settings, build_backbone(settings))
+        return Generator(settings, build_arranged(settings))
 
 
 def _margins(size: int, stride: int) -> tuple[int, int]:
