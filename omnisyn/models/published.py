@@ -1,30 +1,22 @@
-"""Checkpoints in the layouts of their publications, read without running anything in them.
+"""Checkpoints of generators in the layouts of their publications.
 
 Backbones that are cut from a library's network keep the names of its parts (`swinViT`, `encoder1`,
 `decoder5`, …), so that the place of a foreign tensor is its own name in one of the two halves.
 Known layouts: the state of MONAI's SwinUNETR, UNETR or BasicUNet in two dimensions; the encoder
-that the method's released scripts save, which has SwinUNETR's names and no decoder; either as it
-is, under `state_dict` or `model`, and with or without `module.` before every name.
+that the method's released scripts save, which has SwinUNETR's names and no decoder.
 """
 
 from __future__ import annotations
 
-import pickle
-import warnings
 from collections.abc import Mapping
-from pathlib import Path
-from typing import Any, BinaryIO, NamedTuple
+from typing import NamedTuple
 
 import torch
 
-from omnisyn.errors import ModelError, reason_of
+from omnisyn.errors import ModelError
 from omnisyn.models.backbone import Backbone
-from omnisyn.models.tensor_file import differences, parse_tensors
-from omnisyn.paths import open_regular
-from omnisyn.volumes.atomic import resource_error
+from omnisyn.models.tensor_file import differences
 
-_WRAPPINGS = ("state_dict", "model")
-_PREFIX = "module."
 # Parts that MONAI makes and its networks never use.
 _NEVER_USED = ("norm_cross_attn.",)
 
@@ -39,60 +31,6 @@ class Filled(NamedTuple):
 
     halves: tuple[str, ...]
     left: str
-
-
-def read_checkpoint(path: Path) -> dict[str, torch.Tensor]:
-    """The tensors of a checkpoint by name: a safetensors file, or what `torch.save` wrote.
-
-    A pickled file is read by torch's restricted reader, which makes tensors and plain containers
-    and nothing else.
-
-    Raises:
-        ModelError: it is missing, damaged, holds other things than tensors, or none.
-        ResourceError: it cannot be read.
-    """
-    try:
-        with open_regular(path) as file:
-            content: Any
-            if path.suffix == ".safetensors":
-                content = parse_tensors(file.read(), path.name)
-            else:
-                content = _unpickled(file)
-    except FileNotFoundError:
-        raise ModelError(
-            "there is no such checkpoint", where=path.name, remedy="give its path"
-        ) from None
-    except (pickle.UnpicklingError, RuntimeError, EOFError, KeyError, ValueError) as error:
-        raise ModelError(
-            "the checkpoint cannot be read",
-            where=path.name,
-            why=reason_of(error),
-            remedy="save its tensors alone, as torch.save(network.state_dict(), file)",
-        ) from error
-    except OSError as error:
-        raise resource_error("cannot read", path, error) from error
-    for wrapping in _WRAPPINGS:
-        if isinstance(content, dict) and isinstance(content.get(wrapping), dict):
-            content = content[wrapping]
-    tensors = {
-        str(name).removeprefix(_PREFIX): value
-        for name, value in (content.items() if isinstance(content, dict) else ())
-        if isinstance(value, torch.Tensor)
-    }
-    if not tensors:
-        raise ModelError(
-            "the checkpoint holds no tensors by name",
-            where=path.name,
-            remedy="save them as torch.save(network.state_dict(), file)",
-        )
-    return tensors
-
-
-def _unpickled(file: BinaryIO) -> Any:
-    with warnings.catch_warnings():
-        # Of a pickle protocol that is not torch's own: it is read or refused all the same.
-        warnings.simplefilter("ignore")
-        return torch.load(file, map_location="cpu", weights_only=True)
 
 
 def fill_backbone(backbone: Backbone, tensors: Mapping[str, torch.Tensor], where: str) -> Filled:

@@ -1,6 +1,5 @@
 """Published layouts: MONAI's own networks write the checkpoints."""
 
-import pickle
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -12,7 +11,8 @@ from monai.networks import nets
 
 from omnisyn.errors import ModelError
 from omnisyn.models.backbone import Backbone, ModelSettings, build_backbone
-from omnisyn.models.published import fill_backbone, read_checkpoint
+from omnisyn.models.checkpoint_file import read_checkpoint
+from omnisyn.models.published import fill_backbone
 
 State = dict[str, torch.Tensor]
 
@@ -114,33 +114,3 @@ def test_another_network_is_refused_with_the_difference(
     with pytest.raises(ModelError, match=reason):
         fill_backbone(backbone, state(), "theirs.pt")
     assert all(torch.equal(tensor, before[name]) for name, tensor in backbone.state_dict().items())
-
-
-class Harmful:
-    """A pickle of it would touch a file."""
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        return Path.touch, (Path("harm"),)
-
-
-@pytest.mark.parametrize("content", [b"", b"no checkpoint", pickle.dumps(Harmful())])
-def test_what_is_no_checkpoint_is_refused_and_nothing_in_it_runs(
-    content: bytes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.chdir(tmp_path)
-    path = tmp_path / "bad.pt"
-    path.write_bytes(content)
-    with pytest.raises(ModelError, match="cannot be read"):
-        read_checkpoint(path)
-    torch.save({"harm": Harmful()}, path)
-    with pytest.raises(ModelError, match="cannot be read"):
-        read_checkpoint(path)
-    assert not Path("harm").exists()
-
-
-def test_a_file_that_is_missing_or_without_tensors_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(ModelError, match="no such checkpoint"):
-        read_checkpoint(tmp_path / "gone.pt")
-    torch.save({"epoch": 3}, tmp_path / "empty.pt")
-    with pytest.raises(ModelError, match="no tensors by name"):
-        read_checkpoint(tmp_path / "empty.pt")

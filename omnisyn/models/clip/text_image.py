@@ -1,19 +1,15 @@
-"""Text-image models behind one face: our own small CLIP, and any that open_clip can load."""
+"""Text-image models behind one face: our own small CLIP, and the published ones."""
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Callable, Iterator, Sequence
-from types import ModuleType
 from typing import Any, Literal
 
 import torch
-from pydantic import Field
+from pydantic import Field, PositiveInt
 from torch import nn
 from torch.nn import functional
 
-from omnisyn.models.clip.torchvision_mend import mend_torchvision
-from omnisyn.models.clip.vocabulary import tokenize
 from omnisyn.settings import Settings
 
 SMALL = "small"
@@ -26,13 +22,20 @@ class ClipSettings(Settings):
     """Which text-image model, and where its first weights come from."""
 
     architecture: str = SMALL
-    """`small` (our own), or a name that open_clip knows, such as `ViT-B-32`."""
+    """`small` (our own), `mr-clip`, or a name that open_clip knows, such as `ViT-B-32`."""
     weights: str | None = None
-    """None (trained from nothing), `openai`, `hf-hub:org/name@revision`, a safetensors file in
-    open_clip's layout, or a folder with `open_clip_config.json`. For architectures of open_clip
-    only; the hub and a folder bring their own architecture."""
+    """None (trained from nothing), a tag under which open_clip knows published weights of the
+    architecture (`openai`, `laion2b_s34b_b79k`, …), `hf-hub:org/name@revision`, a file, or a
+    folder. The hub, a folder, and any checkpoint in the layout of Hugging Face's CLIP or MedCLIP
+    bring their own architecture."""
     sha256: str | None = Field(default=None, pattern=r"^[0-9a-f]{64}$")
     """Pinned hash of the weights' file, checked before it is read."""
+    adapters: str | None = None
+    """A MediCLIP checkpoint, put on the CLIP of `architecture` and `weights`."""
+    adapter_layers: tuple[PositiveInt, ...] = Field(default=(12, 18, 24), min_length=1)
+    """Layers of the image tower that it adapts, the first being 1."""
+    vocabulary: str | None = None
+    """Of MedCLIP: `hf-hub:org/name`, a folder or a vocab.txt; None: beside the weights."""
     embed_size: int = Field(default=128, ge=8, le=2048)
     """Length of the vectors of `small`: the generator's condition_size. Others bring their own."""
 
@@ -40,13 +43,26 @@ class ClipSettings(Settings):
 class ClipShape(Settings):
     """All it takes to build a text-image model again, but for its weights."""
 
+    family: Literal["open_clip", "medclip"] = "open_clip"
+    """Whose code: open_clip's CLIP or CustomTextCLIP, or `families/medclip.py`."""
     model: dict[str, Any]
-    """Arguments of open_clip's class CLIP: embed_dim, vision_cfg, text_cfg, quick_gelu."""
-    tokenizer: Literal["small", "clip"]
-    """Our own vocabulary, or CLIP's byte pairs."""
+    """Arguments of the model's class; of open_clip's: embed_dim, vision_cfg, text_cfg, quick_gelu,
+    and `custom_text` where the text tower stands apart."""
+    adapters: tuple[int, ...] = ()
+    """Layers of the image tower that MediCLIP adapts, the first being 1."""
+    tokenizer: Literal["small", "clip", "wordpiece"]
+    """Our own vocabulary, CLIP's byte pairs, or BERT's pieces of words."""
+    vocabulary: tuple[str, ...] = ()
+    """The pieces, of `wordpiece`."""
+    lower_case: bool = True
+    """Whether `wordpiece` makes texts lower case."""
     mean: tuple[float, float, float]
     """Of the images as the image tower wants them, per channel."""
     deviation: tuple[float, float, float]
+    interpolation: Literal["bilinear", "bicubic"] = "bilinear"
+    """How images are resized."""
+    magnify: bool = True
+    """Whether small images are resized too; else they are padded to the tower's size."""
 
 
 class TextImageModel(nn.Module):
@@ -54,8 +70,8 @@ class TextImageModel(nn.Module):
 
     Images come as slices with values in [0, 1]; padding to a square, resizing (aspect kept, and
     differentiable), repetition to three channels and the model's own mean and standard deviation
-    are applied here. `clip` is open_clip's CLIP: `visual` in it is the image tower, the rest the
-    text tower and the temperature.
+    are applied here. `clip` is open_clip's CLIP or has its face: `visual` in it is the image tower,
+    the rest the text tower and the temperature.
     """
 
     mean: torch.Tensor
@@ -101,17 +117,17 @@ class TextImageModel(nn.Module):
     def preprocess(self, images: torch.Tensor) -> torch.Tensor:
         """Slices [n, 1, rows, columns] to what the tower takes: [n, 3, image_size, image_size]."""
         rows, columns = images.shape[-2:]
-        side = max(rows, columns)
+        size = self.image_size
+        side = max(rows, columns, 0 if self.shape.magnify else size)
         above, before = (side - rows) // 2, (side - columns) // 2
         square = functional.pad(
             images, (before, side - columns - before, above, side - rows - above)
         )
-        size = self.image_size
         if side != size:
             square = functional.interpolate(
                 square,
                 size=(size, size),
-                mode="bilinear",
+                mode=self.shape.interpolation,
                 align_corners=False,
                 antialias=True,
             )
@@ -132,23 +148,3 @@ class TextImageModel(nn.Module):
 def is_text_tower(name: str) -> bool:
     """Whether a parameter of open_clip's CLIP, by its name, belongs to the text tower."""
     return not name.startswith("visual.") and name not in ("logit_scale", "logit_bias")
-
-
-def assemble(shape: ClipShape) -> TextImageModel:
-    """A text-image model of that shape, initialised from torch's current random state."""
-    clip = open_clip_module().CLIP(**shape.model)
-    if shape.tokenizer == "small":
-        tokenizer: Tokenizer = tokenize
-    else:
-        tokenizer = open_clip_module().SimpleTokenizer(context_length=clip.context_length)
-    return TextImageModel(clip, tokenizer, shape)
-
-
-@functools.cache
-def open_clip_module() -> ModuleType:
-    """open_clip, imported (it takes a second or two) when a model is first built."""
-    mend_torchvision()
-    import open_clip
-
-    module: ModuleType = open_clip
-    return module

@@ -5,6 +5,7 @@ from omnisyn.contrasts import CONTRASTS
 from omnisyn.models.clip.vocabulary import (
     CONTEXT_LENGTH,
     VOCABULARY_SIZE,
+    number_of,
     pieces,
     tokenize,
     words,
@@ -22,10 +23,23 @@ def test_every_word_of_every_contrast_is_known(entry, fat_suppressed: bool) -> N
     assert len(pieces(sentence)) <= CONTEXT_LENGTH - 2
 
 
-def test_acquisition_is_known_to_the_last_digit() -> None:
+def test_acquisition_is_known_to_the_last_number() -> None:
     text = "T1c, spin echo, TR 4500 ms, TE 95.5 ms, TI 2400 ms, 1.5 Tesla, Siemens"
     assert UNKNOWN not in tokenize([text])
-    assert pieces("TE 95.5.") == ["te", "9", "5", ".", "5"]
+    assert pieces("TE 95.5.") == ["te", "95.5"]
+
+
+def test_numbers_are_read_by_magnitude() -> None:
+    times = [1.5, 3, 10, 12, 40, 60, 90, 120, 180, 2400, 4500, 9000]
+    tokens = [number_of(f"{value:g}") for value in times]
+    assert tokens == sorted(tokens)
+    assert len(set(tokens)) == len(tokens)
+    assert number_of("88") == number_of("90") != number_of("100")
+    assert number_of("0") < number_of("0.2") < number_of("15000") < number_of("30000")
+    assert number_of("30000") == number_of("99999999")
+    # None is the token of a word, or the end mark.
+    assert max(words().values()) < number_of("0")
+    assert number_of("99999999") < VOCABULARY_SIZE - 1
 
 
 def test_sentences_differ_in_their_tokens() -> None:

@@ -1,0 +1,1 @@
+"""The text-image models that can be built, one file a family."""
