@@ -1,16 +1,19 @@
 """`python -m benchmarks [NAME …]`: every table, or only those named.
 
 Those that need data take options of their own (see their `--help`): `real`, `real-curves`,
-`realism`, `adaptation`, `uncertainty`, `familiarity`, `simulation` and `registration`.
+`realism`, `adaptation`, `uncertainty`, `familiarity`, `embedding`, `protocols`,
+`simulation` and `registration`.
 """
 
 import sys
 
 from benchmarks import (
     adaptation,
+    embedding,
     familiarity,
     files,
     help_time,
+    protocols,
     realism,
     registration,
     simulation,
@@ -38,6 +41,8 @@ COMMANDS = {
     "adaptation": adaptation.main,
     "uncertainty": uncertainty.main,
     "familiarity": familiarity.main,
+    "embedding": embedding.main,
+    "protocols": protocols.main,
     "simulation": simulation.main,
     "registration": registration.main,
 }

@@ -28,7 +28,7 @@ from omnisyn.simulate.protocols import (
     draw_scanner,
     repeat_with_agent,
 )
-from omnisyn.simulate.rendering import mix, slice_profile
+from omnisyn.simulate.rendering import Displacement, mix, slice_profile
 from omnisyn.simulate.scanner import (
     Exam,
     Series,
@@ -240,6 +240,16 @@ def draw_exam_plan(
         acquisitions["T1c"] = repeat_with_agent(acquisitions["T1"], acquisitions["T1c"])
         series["T1c"] = replace(series["T1c"], thickness_share=series["T1"].thickness_share)
     return ExamPlan(scanner, tissues, exam, acquisitions, series, extracted, sinuses)
+
+
+def alike(plan: ExamPlan) -> ExamPlan:
+    """The same visit with all series where the first lies, and with its measured lines."""
+    first = next(iter(plan.series.values()))
+    series = {
+        name: replace(each, displacement=Displacement(), readout=first.readout, phase=first.phase)
+        for name, each in plan.series.items()
+    }
+    return replace(plan, series=series)
 
 
 def scan(

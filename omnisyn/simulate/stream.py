@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
@@ -12,18 +13,19 @@ from torch import Tensor
 
 from omnisyn.contrasts import NAMES
 from omnisyn.errors import UsageError
+from omnisyn.simulate.acquisition import Acquisition
+from omnisyn.simulate.any_protocol import any_protocols
 from omnisyn.simulate.cohort import Cohort
 from omnisyn.simulate.patient import (
     AnatomyModel,
-    ExamPlan,
     ProceduralAnatomy,
     SimulatedPatient,
+    alike,
     child,
     draw_exam_plan,
     draw_field_of_view,
     scan,
 )
-from omnisyn.simulate.rendering import Displacement
 from omnisyn.studies.augment import AugmentationSettings, apply_augmentation, draw_augmentation
 from omnisyn.studies.seeding import generator_at
 from omnisyn.studies.slices import (
@@ -34,6 +36,7 @@ from omnisyn.studies.slices import (
     stack_slices,
 )
 from omnisyn.volumes.normalize import head_boxes, head_mask, head_slices, scale
+from omnisyn.volumes.sidecar import FACTS
 
 # First counter of the random streams; validation patients do not follow the run's seed.
 _BATCHES, _HEADS, _VALIDATION = 0, 1, 2
@@ -54,10 +57,16 @@ class _Scanned:
     head_slices: tuple[int, ...]
     boxes: tuple[tuple[int, int, int, int], ...]
     pixel_mm: float
+    acquisition: tuple[tuple[float, ...], ...]
 
     def slice(self, index: int) -> StudySlice:
         return StudySlice(
-            self.images[index], self.contrasts, self.fat_suppressed, self.label, self.pixel_mm
+            self.images[index],
+            self.contrasts,
+            self.fat_suppressed,
+            self.label,
+            self.pixel_mm,
+            self.acquisition,
         )
 
 
@@ -84,6 +93,9 @@ class SimulatedSlices:
         validation_slices: at most so many slices of each, evenly thinned.
         device: where heads are built and scanned; batches are on the CPU.
         anatomy: where heads come from; the procedural anatomy by default.
+        any_protocol: share of the series, of validation patients as well, whose times are drawn
+            anew from wide ranges; above 0 no series has times that ``any_protocol.HELD_OUT``
+            leaves out.
 
     Raises:
         UsageError: the cohort has no site of role ``train``.
@@ -106,9 +118,12 @@ class SimulatedSlices:
         validation_slices: int = 12,
         device: torch.device | str = "cpu",
         anatomy: AnatomyModel | None = None,
+        any_protocol: float = 0.0,
     ) -> None:
         if min(batch_size, crop, pool, visits, window) < 1:
             raise ValueError("batch_size, crop, pool, visits and window must be positive")
+        if not 0 <= any_protocol <= 1:
+            raise ValueError("any_protocol must be a share from 0 to 1")
         sites = [site for site in cohort.settings.sites if site.role == "train"]
         if not sites:
             raise UsageError(
@@ -123,6 +138,7 @@ class SimulatedSlices:
         self._validation_slices = validation_slices
         self._device = torch.device(device)
         self._anatomy = anatomy if anatomy is not None else ProceduralAnatomy()
+        self._any_protocol = any_protocol
         self.credits = self._anatomy.credits
         self.name = (
             f"SIMULATED cohort {cohort.settings.name} ({len(sites)} training sites, "
@@ -161,7 +177,7 @@ class SimulatedSlices:
                 f"validation-{number:03d}",
                 visits=1,
                 first_place=place % len(self._profiles),
-                alike=False,
+                training=False,
             )[0]
             thinned = evenly_thinned(scanned.head_slices, self._validation_slices)
             self._validated.append(stack_slices([scanned.slice(index) for index in thinned]))
@@ -198,11 +214,11 @@ class SimulatedSlices:
         visits: int,
         first_place: int | None = None,
         *,
-        alike: bool = True,
+        training: bool = True,
     ) -> list[_Scanned]:
         """The visits of one head that show enough of it; heads are drawn until one does.
 
-        Where ``alike``, the series of a visit lie alike and are measured as finely: training moves
+        For ``training`` the series of a visit lie alike and are measured as finely: training moves
         and blurs its sources itself, and no target, which else were blurred whatever the source
         shows. Validation takes them as a hospital would send them.
 
@@ -223,23 +239,17 @@ class SimulatedSlices:
                     raise SourceClosed("the simulated head was given up")
                 site, profile = self._profiles[place]
                 plan = draw_exam_plan(profile, view, child(generator))
-                plan = _alike(plan) if alike else plan
+                # Drawn only where asked for: without, patients stay as they are.
+                if self._any_protocol > 0:
+                    anew = any_protocols(plan.acquisitions, self._any_protocol, child(generator))
+                    plan = replace(plan, acquisitions=anew)
+                plan = alike(plan) if training else plan
                 patient = scan(anatomy, view, plan, self._device)
                 found = _ready(patient, f"{site}/{label}-{visit}")
                 if found is not None:
                     scanned.append(found)
             if scanned:
                 return scanned
-
-
-def _alike(plan: ExamPlan) -> ExamPlan:
-    """The same visit with all series where the first lies, and with its measured lines."""
-    first = next(iter(plan.series.values()))
-    series = {
-        name: replace(each, displacement=Displacement(), readout=first.readout, phase=first.phase)
-        for name, each in plan.series.items()
-    }
-    return replace(plan, series=series)
 
 
 def _ready(patient: SimulatedPatient, label: str) -> _Scanned | None:
@@ -262,4 +272,11 @@ def _ready(patient: SimulatedPatient, label: str) -> _Scanned | None:
         head_slices=slices,
         boxes=head_boxes(mask),
         pixel_mm=patient.geometry.slice_spacing[1],
+        acquisition=tuple(_numbers(patient.acquisitions[name]) for name in names),
     )
+
+
+def _numbers(acquisition: Acquisition) -> tuple[float, ...]:
+    """See ``SliceBatch.acquisition``; a series without inversion has no TI."""
+    values = (getattr(acquisition, fact) for fact in FACTS)
+    return tuple(math.nan if value is None else float(value) for value in values)

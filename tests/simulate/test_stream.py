@@ -1,3 +1,4 @@
+import math
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -5,12 +6,15 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 import torch
 
+from omnisyn.contrasts import NAMES
 from omnisyn.errors import UsageError
+from omnisyn.simulate.any_protocol import HELD_OUT
 from omnisyn.simulate.cohort import load_cohort
 from omnisyn.simulate.patient import scan
 from omnisyn.simulate.rendering import Displacement
 from omnisyn.simulate.stream import SimulatedSlices
 from omnisyn.studies.slices import SliceSource, SourceClosed
+from omnisyn.volumes.sidecar import FACTS
 
 
 @pytest.fixture
@@ -51,6 +55,75 @@ def test_batches_hold_all_contrasts_of_training_hospitals_in_the_unit_range(sour
     assert 0.5 < float(batch.images.max()) <= 1
     assert bool(batch.present.all())
     assert all(label.startswith("sim-hospital") for label in batch.patients)
+
+
+@pytest.mark.parametrize("share", [0.0, 1.0])
+def test_facts_of_the_acquisition_are_those_that_were_simulated(source, monkeypatch, share):
+    drawn = []
+
+    def watched(anatomy, view, plan, device):
+        drawn.append(plan.acquisitions)
+        return scan(anatomy, view, plan, device)
+
+    monkeypatch.setattr("omnisyn.simulate.stream.scan", watched)
+    (batch,) = source(validation_patients=1, any_protocol=share).validation()
+    for place, name in enumerate(NAMES):
+        told = drawn[-1][name]
+        times = (told.repetition_time_ms, told.echo_time_ms, told.inversion_time_ms or math.nan)
+        expected = (*times, told.field_tesla)
+        for facts in batch.acquisition[:, place].tolist():
+            assert facts == pytest.approx(expected, nan_ok=True)
+
+
+def acquired(batch):
+    """(contrast, fact, value in ms) of every time in a batch."""
+    return [
+        (name, fact, value)
+        for facts in batch.acquisition.tolist()
+        for name, values in zip(NAMES, facts, strict=True)
+        for fact, value in zip(FACTS, values, strict=True)
+        if fact != "field_tesla"
+    ]
+
+
+def test_no_image_has_times_that_are_held_out(source):
+    def held_out(made):
+        batches = [*made.validation(), *(made.batch(step) for step in (0, 3))]
+        return [
+            (name, fact, value)
+            for name, fact, value in {each for batch in batches for each in acquired(batch)}
+            if any(low < value < high for low, high in HELD_OUT[name].get(fact, ()))
+        ]
+
+    # By this profile the T2 has an echo time of 80 to 95 ms.
+    assert held_out(source(any_protocol=0.0))
+    assert not held_out(source(any_protocol=0.01))
+    assert not held_out(source(any_protocol=1.0))
+
+
+def test_times_drawn_anew_change_the_images_and_follow_from_the_seed(source):
+    plain, wide, again = (source(visits=1, any_protocol=share) for share in (0.0, 1.0, 1.0))
+    batches = [made.batch(0) for made in (plain, wide, again)]
+    assert torch.equal(batches[1].images, batches[2].images)
+    assert not torch.equal(batches[0].images, batches[1].images)
+
+
+def test_without_a_share_nothing_is_drawn_for_it(source, monkeypatch):
+    def refused(*_):
+        raise AssertionError("drawn")
+
+    expected = source(visits=1).batch(0)
+    monkeypatch.setattr("omnisyn.simulate.stream.any_protocols", refused)
+    found = source(visits=1, any_protocol=0.0).batch(0)
+    assert torch.equal(found.images, expected.images)
+    assert torch.equal(found.acquisition.nan_to_num(-1), expected.acquisition.nan_to_num(-1))
+    with pytest.raises(AssertionError, match="drawn"):
+        source(visits=1, any_protocol=0.5).batch(0)
+
+
+def test_a_share_beyond_one_is_refused(source):
+    with pytest.raises(ValueError, match="any_protocol"):
+        source(any_protocol=1.5)
 
 
 def test_a_window_replaces_one_head(source):
