@@ -12,6 +12,9 @@ from difflib import get_close_matches
 
 from omnisyn.errors import UsageError
 
+FAT_STATES = {False: "fat keeps its own signal", True: "fat is suppressed and dark"}
+"""What is said of fat, by whether it is suppressed."""
+
 
 @dataclass(frozen=True)
 class Contrast:
@@ -39,8 +42,7 @@ class Contrast:
 
     def describe(self, fat_suppressed: bool = False) -> str:
         """The sentence for the text tower, with the state of the fat signal spoken out."""
-        fat = "fat is suppressed and dark" if fat_suppressed else "fat keeps its own signal"
-        return f"{self.sentence}; {fat}."
+        return f"{self.sentence}; {FAT_STATES[fat_suppressed]}."
 
 
 CONTRASTS: tuple[Contrast, ...] = (
@@ -81,7 +83,7 @@ CONTRASTS: tuple[Contrast, ...] = (
         "FLAIR",
         "FLAIR",
         (),
-        ("flair", "t2flair", "darkfluid", "tirmdarkfluid", "fl"),
+        ("flair", "t2flair", "fluidattenuated", "darkfluid", "tirmdarkfluid", "fl"),
         "A fluid-attenuated inversion recovery MRI slice: T2-weighted with dark cerebrospinal "
         "fluid, so that lesions and oedema stand out bright",
         9000,
@@ -113,6 +115,8 @@ CONTRASTS: tuple[Contrast, ...] = (
 NAMES: tuple[str, ...] = tuple(entry.name for entry in CONTRASTS)
 
 _BY_ALIAS = {alias: entry for entry in CONTRASTS for alias in (entry.name.lower(), *entry.aliases)}
+_AGENTS = {"gadolinium", "gd", "ce", "post", "km", "contrast", "enhanced"}
+_WITHOUT = {"without", "no", "non", "not", "before"}
 _SEPARATORS = re.compile(r"[\s_\-+.,;:/\\()\[\]]+")
 
 
@@ -141,7 +145,8 @@ def guess_contrast(text: str) -> Contrast | None:
     """The contrast that a file name or a series description speaks of, or None.
 
     Words are compared whole, alone and joined with their neighbour ("CE T1WI", "T1 post"). The
-    longest alias wins, so "t1_ce" is T1c and not T1; contrast agent named beside T1 makes it T1c.
+    longest alias wins, so "t1_ce" is T1c and not T1; contrast agent named beside T1 makes it T1c,
+    unless the word before says that there was none.
     """
     stem = re.sub(r"\.(nii|nii\.gz|gz|dcm|img|hdr)$", "", text.strip(), flags=re.IGNORECASE)
     stem = re.sub(r"\+\s*(c|gd|km)\b", " contrast ", stem, flags=re.IGNORECASE)
@@ -151,7 +156,10 @@ def guess_contrast(text: str) -> Contrast | None:
     if not found:
         return None
     best = _BY_ALIAS[max(found, key=len)]
-    agent = {"gadolinium", "gd", "ce", "post", "km", "contrast"} & set(words)
+    agent = any(
+        word in _AGENTS and before not in _WITHOUT
+        for before, word in zip(["", *words], words, strict=False)
+    )
     if best.name == "T1" and agent and "pre" not in words:
         return contrast("T1c")
     return best

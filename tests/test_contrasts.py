@@ -60,6 +60,10 @@ def test_an_unknown_contrast_is_refused_with_the_nearest_name():
         ("AX T2 FLAIR", "FLAIR"),
         ("patient_PD.nii", "PD"),
         ("3D TOF", "MRA"),
+        ("T1 non-contrast", "T1"),
+        ("T1 without gadolinium", "T1"),
+        ("enhanced T1-weighted", "T1c"),
+        ("T2, fluid attenuated", "FLAIR"),
     ],
 )
 def test_a_name_or_description_tells_its_contrast(text, name):
@@ -103,3 +107,9 @@ def test_a_direction_names_its_sources_and_target():
 def test_a_word_is_a_contrast_only_as_a_whole():
     assert all(map(is_contrast, ("T1w", "ce_T1w", "flair")))
     assert not any(map(is_contrast, ("", "T1 head", "case7_T1", "T7")))
+
+
+@pytest.mark.parametrize("entry", CONTRASTS, ids=lambda entry: entry.name)
+@pytest.mark.parametrize("fat_suppressed", [False, True])
+def test_the_describing_sentence_tells_its_contrast(entry, fat_suppressed: bool):
+    assert guess_contrast(entry.describe(fat_suppressed)) is entry

@@ -45,6 +45,7 @@ def list_weights(
         console.result(
             f"{card['name']}: {', '.join(card['contrasts'])}; {card['parameters'] / 1e6:.1f} M "
             f"parameters; {card['trained_on']}; {card['intended_use']}"
+            + ("; takes words, too" if card["text"] else "")
         )
     if not cards:
         console.note("this installation ships no weights")
@@ -88,7 +89,9 @@ def verify(
     quiet: Quiet = False,
     verbose: Verbose = 0,
 ) -> None:
-    """Compare the SHA-256 of weights with the one on their card; exit 4 when they differ."""
+    """Compare the SHA-256 of weights, and of their text tower, with the card; exit 4 when they
+    differ.
+    """
     console = console_of(ctx, quiet, verbose)
     verified = api.verify_models(name, cache_dir)
     if json:
@@ -97,7 +100,8 @@ def verify(
     if not verified:
         console.note("this installation ships no weights")
     for entry in verified:
-        console.result(f"{entry['name']}: whole (sha256 {entry['sha256']})")
+        tower = f", text tower sha256 {entry['text_sha256']}" if "text_sha256" in entry else ""
+        console.result(f"{entry['name']}: whole (sha256 {entry['sha256']}{tower})")
 
 
 @app.command()
@@ -122,7 +126,7 @@ def pull(
     quiet: Quiet = False,
     verbose: Verbose = 0,
 ) -> None:
-    """Fetch weights and card from the hub into the cache, and check them."""
+    """Fetch weights, card and text tower from the hub into the cache, and check them."""
     console = console_of(ctx, quiet, verbose)
     with console.progress() as progress:
         pulled = api.pull_model(
@@ -133,7 +137,7 @@ def pull(
         "card": str(pulled.card),
         "sha256": pulled.sha256,
         "commit": pulled.commit,
-    }
+    } | ({} if pulled.text is None else {"text": str(pulled.text)})
     if json:
         console.json(entries)
         return
@@ -160,7 +164,7 @@ def push(
     quiet: Quiet = False,
     verbose: Verbose = 0,
 ) -> None:
-    """Upload weights, card and a page made of it to the hub, in one commit.
+    """Upload weights, card, text tower and a page made of the card to the hub, in one commit.
 
     The token is that of `hf auth login`, or HF_TOKEN.
     """

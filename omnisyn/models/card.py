@@ -34,11 +34,26 @@ class CardDescription(Settings):
     credits: tuple[str, ...] = ()
     pixel_mm: float | None = Field(default=None, gt=0)
     """Pixel size (mm) to which coarser slices are magnified in synthesis; None: to none."""
+    described: bool = False
+    """Whether training asked for targets by how they were acquired, too (TR, TE, TI, field)."""
     limits: str = "Trained on few data; it may erase or invent structures, lesions among them."
     licence: str = "Apache-2.0"
     intended_use: str = "Research use only. Not a medical device; not for diagnosis or treatment."
     created: str | None = None
     """Date, ISO 8601."""
+
+
+class TextTowerSeal(Settings):
+    """Pins the text tower that lies beside weights and belongs to them alone."""
+
+    sha256: str = Field(pattern=r"^[0-9a-f]{64}$")
+    size: int = Field(gt=0)
+    """Bytes."""
+
+    @property
+    def seal(self) -> FileSeal:
+        """What the file must be."""
+        return FileSeal(self.sha256, self.size)
 
 
 class WeightCard(CardDescription):
@@ -53,6 +68,8 @@ class WeightCard(CardDescription):
     model: ModelSettings
     prompts: tuple[str, ...]
     """What the rows of the target vectors stand for."""
+    text: TextTowerSeal | None = None
+    """Of NAME.text.safetensors; None where the weights know no other targets than the prompts."""
     value_range: tuple[float, float] = (0.0, 1.0)
     """Of the images it takes and gives, a.u., scaled per volume."""
 
@@ -61,10 +78,22 @@ class WeightCard(CardDescription):
         """What the file must be."""
         return FileSeal(self.sha256, self.size)
 
+    @property
+    def tower_files(self) -> tuple[str, ...]:
+        """The files beside `file` that its text tower consists of; none where there is none."""
+        return () if self.text is None else tower_names(self.file)
+
 
 def card_path(weights: Path) -> Path:
     """Where the card of a safetensors file lies."""
     return weights.with_suffix(".json")
+
+
+def tower_names(weights: str) -> tuple[str, str]:
+    """What the text tower beside a safetensors file of that name is called: description and
+    weights, as `save_clip` names them."""
+    stem = Path(weights).stem
+    return f"{stem}.clip.json", f"{stem}.text.safetensors"
 
 
 def read_card(path: Path) -> WeightCard:

@@ -12,6 +12,7 @@ import omnisyn
 from omnisyn.errors import ModelError, UsageError
 from omnisyn.listeners import Progress, unwatched
 from omnisyn.models.card import CardDescription, WeightCard, card_path, read_card
+from omnisyn.models.clip.text_image import TextImageModel
 from omnisyn.models.generator import Generator, build_generator
 from omnisyn.models.hub.address import HubAddress, is_hub_address, parse_hub_address
 from omnisyn.models.hub.fetch import fetch_from_hub
@@ -22,10 +23,30 @@ from omnisyn.models.tensor_file import (
     read_sealed,
     write_tensors,
 )
+from omnisyn.models.text_tower import load_text_tower, read_text_tower, save_text_tower
 from omnisyn.paths import name_of
 from omnisyn.volumes.atomic import write_json_atomic
 
 DEFAULT_WEIGHTS = "small"
+
+
+@dataclass(frozen=True)
+class TrainedEncoder:
+    """A generator of which nothing but the encoder need be trained.
+
+    Attributes:
+        generator: in evaluation mode.
+        name: of the weights, or of the run that trained it.
+        sha256: of the file that it was read from.
+        trained_on: the data, in a sentence.
+        pixel_mm: pixel size to which coarser slices are magnified; None = as they are.
+    """
+
+    generator: Generator
+    name: str
+    sha256: str
+    trained_on: str
+    pixel_mm: float | None
 
 
 @dataclass(frozen=True)
@@ -37,25 +58,54 @@ class LoadedWeights:
     path: Path
     sha256: str
 
+    def text_tower(self) -> TextImageModel:
+        """What turns texts into this generator's conditions; read anew with every call.
+
+        Raises ModelError for weights without one, or when it is missing, damaged or another's.
+        """
+        return load_text_tower(self.path.parent, self.card)
+
+    @property
+    def encoder(self) -> TrainedEncoder:
+        """The same, for whoever needs the encoder alone."""
+        card = self.card
+        return TrainedEncoder(
+            self.generator, card.name, self.sha256, card.trained_on, card.pixel_mm
+        )
+
 
 def save_weights(
     path: Path,
     generator: Generator,
     description: CardDescription,
     precision: Precision = "float16",
+    text: TextImageModel | None = None,
 ) -> WeightCard:
     """Write `path` (NAME.safetensors) and its card NAME.json; the card last, atomically.
 
+    Args:
+        text: the model whose text tower goes beside (`models/text_tower.py`), so that the weights
+            can be asked in words; in float16 whatever `precision` is.
+
     Raises:
-        ModelError: a weight is not finite or does not fit into `precision`, or `path` has
-            another suffix.
+        ModelError: a weight is not finite or does not fit into `precision`, `path` has another
+            suffix, or the vectors of `text` have another length than the generator takes.
         ResourceError: the disk refuses.
     """
     if path.suffix != ".safetensors":
         raise ModelError(
             "weights are saved as .safetensors", where=path.name, remedy="end the name so"
         )
+    taken = generator.settings.condition_size
+    if text is not None and text.embed_size != taken:
+        raise ModelError(
+            "the text tower does not fit the generator",
+            where=path.name,
+            why=f"its vectors have {text.embed_size} values, the generator takes {taken}",
+            remedy="save the generator with the tower that it was trained with",
+        )
     seal = write_tensors(path, generator.state_dict(), precision)
+    tower = None if text is None else save_text_tower(path, text)
     card = WeightCard(
         **description.model_dump(include=set(CardDescription.model_fields)),
         file=path.name,
@@ -65,6 +115,7 @@ def save_weights(
         parameters=sum(parameter.numel() for parameter in generator.parameters()),
         model=generator.settings,
         prompts=generator.prompts,
+        text=tower,
     )
     write_json_atomic(card_path(path), card.model_dump(mode="json"))
     return card
@@ -107,14 +158,19 @@ def load_card(source: str | Path | None = None, cache: Path | None = None) -> We
     return read_card(find_weights(source, cache))
 
 
-def verify_weights(source: str | Path | None = None, cache: Path | None = None) -> str:
-    """Check file and card of a set of weights, without building the model; gives the SHA-256.
+def verify_weights(source: str | Path | None = None, cache: Path | None = None) -> WeightCard:
+    """Check all files of a set of weights, without building a model; gives the card.
 
-    Raises ModelError, with the difference, when anything is wrong with file or card.
+    Raises ModelError, with the difference, when anything is wrong with a file, the card or the text
+    tower.
     """
-    card, content = read_weights(find_weights(source, cache))
+    path = find_weights(source, cache)
+    card, content = read_weights(path)
     parse_tensors(content, card.file)
-    return card.sha256
+    tower = read_text_tower(path.parent, card)
+    if tower is not None:
+        parse_tensors(tower.content, card.tower_files[-1])
+    return card
 
 
 def find_weights(source: str | Path | None = None, cache: Path | None = None) -> Path:
@@ -164,7 +220,7 @@ def fetch_weights(
     """The card's path of the weights at an address, which are fetched unless they are in the cache.
 
     The card comes first, so that nothing large is fetched that is no set of weights or not the
-    pinned one. The weights' file is not read.
+    pinned one; the text tower comes along, where there is one. No tensor is read.
 
     Raises ModelError when the repository holds no set or several, or the card has another hash than
     the address pins; else as `fetch_from_hub`, which says what `again` does.
@@ -188,7 +244,8 @@ def fetch_weights(
         )
     # A branch may move in between; the folder is named by the commit that it was.
     commit = replace(address, revision=folder.name)
-    fetch_from_hub(commit, [escape(card.file)], cache, again=again, progress=progress)
+    files = [escape(name) for name in (card.file, *card.tower_files)]
+    fetch_from_hub(commit, files, cache, again=again, progress=progress)
     return path
 
 

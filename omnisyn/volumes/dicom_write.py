@@ -62,6 +62,7 @@ class DerivedSeries:
         model: name of the weights.
         model_sha256: their hash.
         simulated: whether a source was a simulated patient.
+        asked: what was asked for besides the target's name, in ASCII.
     """
 
     target: str
@@ -69,18 +70,21 @@ class DerivedSeries:
     model: str
     model_sha256: str
     simulated: bool
+    asked: str = ""
 
     @property
     def description(self) -> str:
         """The SeriesDescription, at most 64 characters."""
         kind = "SYNTHETIC SIMULATED" if self.simulated else "SYNTHETIC"
-        return f"{kind} {self.target} from {'+'.join(self.sources)} (omnisyn)"[:64]
+        asked = f": {self.asked}" if self.asked else ""
+        return f"{kind} {self.target} from {'+'.join(self.sources)} (omnisyn){asked}"[:64]
 
     @property
     def derivation(self) -> str:
         """The DerivationDescription."""
+        asked = f" (asked for: {self.asked})" if self.asked else ""
         return (
-            f"SYNTHETIC {self.target}, not acquired: made from {' + '.join(self.sources)}"
+            f"SYNTHETIC {self.target}, not acquired{asked}: made from {' + '.join(self.sources)}"
             f"{' of a SIMULATED patient' if self.simulated else ''} by omnisyn with the model "
             f"{self.model} (SHA-256 {self.model_sha256}). For research only, not for diagnosis or "
             "treatment."

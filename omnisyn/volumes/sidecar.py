@@ -6,6 +6,7 @@ Common principles).
 """
 
 import json
+import math
 import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -36,6 +37,13 @@ _WORDS = (
     "MRAcquisitionType",
     "ContrastBolusAgent",
 )
+FACTS = {
+    "repetition_time_ms": "RepetitionTime",
+    "echo_time_ms": "EchoTime",
+    "inversion_time_ms": "InversionTime",
+    "field_tesla": "MagneticFieldStrength",
+}
+"""The numbers of an acquisition that a text may speak of, by our name; the BIDS key of each."""
 _FLAGS = ("FatSuppressed", "Simulated", "Synthetic")
 
 
@@ -113,6 +121,13 @@ def acquisition_facts(sidecar: Mapping[str, Any]) -> dict[str, float | str]:
         elif key in _TIMES + _NUMBERS and isinstance(value, int | float) and abs(value) < 1e9:
             facts[key] = float(value) * (1000.0 if key in _TIMES else 1.0)
     return facts
+
+
+def numbers_of(sidecar: Mapping[str, Any]) -> tuple[float, ...]:
+    """The numbers of `FACTS` that a BIDS sidecar states, in ms and T; NaN for the others."""
+    facts = acquisition_facts(sidecar)
+    numbers = (float(facts.get(key, math.nan)) for key in FACTS.values())
+    return tuple(number if number > 0 else math.nan for number in numbers)
 
 
 def sidecar_facts(facts: Mapping[str, float | str]) -> dict[str, float | str]:

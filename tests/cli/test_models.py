@@ -43,7 +43,7 @@ def test_push_prints_what_pull_takes(
     address = use.removeprefix("use: --weights ")
     assert main(["models", "pull", address, "--json"]) == 0
     pulled = json.loads(capsys.readouterr().out)
-    assert pulled["sha256"] == verify_weights(weights)
+    assert pulled["sha256"] == verify_weights(weights).sha256
     assert commit == f"commit: {pulled['commit']}"
     assert Path(pulled["weights"]).read_bytes() == weights.read_bytes()
     assert main(["models", "push", str(weights), ADDRESS, "--json", "-q"]) == 0
@@ -55,7 +55,7 @@ def test_push_prints_what_pull_takes(
 def test_pull_says_what_came_and_copies_it(published: str, capsys: Streams) -> None:
     assert main(["models", "pull", ADDRESS, "--out", "mine.safetensors"]) == 0
     captured = capsys.readouterr()
-    sha256 = verify_weights("mine.safetensors")
+    sha256 = verify_weights("mine.safetensors").sha256
     assert captured.out.splitlines() == [
         "weights: mine.safetensors",
         "card: mine.json",
@@ -91,13 +91,13 @@ def test_refusals_are_one_line_and_a_code(
 def test_synthesize_and_evaluate_take_an_address(
     published: str, data: Path, scan: Scan, weights: Path, capsys: Streams
 ) -> None:
-    address = f"{ADDRESS}@{published}#sha256={verify_weights(weights)}"
+    address = f"{ADDRESS}@{published}#sha256={verify_weights(weights).sha256}"
     common = ["--weights", address, "--device", "cpu"]
     source = scan("T1.nii.gz")
     words = ["synthesize", "--src", str(source), "--target", "T2", "--output", "out", *common]
     assert main(words) == 0
     (sidecar,) = Path("out").rglob("*T2*.json")
-    assert verify_weights(weights) in sidecar.read_text()
+    assert verify_weights(weights).sha256 in sidecar.read_text()
     assert address in sidecar.read_text()
     words = ["evaluate", "--site", "sim-small", "--data", str(data), "--out", "report", *common]
     assert main(words) == 0
@@ -128,3 +128,22 @@ def test_variables_of_the_hub_are_heeded_by_a_process_of_its_own(
     assert asked > 0
     assert run("pull", ADDRESS, HF_HUB_OFFLINE="1") == fetched
     assert len(hub.requests) == asked
+
+
+def test_the_text_tower_is_told_of_and_travels(
+    hub: HubServer, log_in: Callable[[str], None], worded: Path, capsys: Streams
+) -> None:
+    log_in(WRITER)
+    assert main(["models", "push", str(worded), ADDRESS, "-q"]) == 0
+    capsys.readouterr()
+    assert main(["models", "pull", ADDRESS, "--out", "mine.safetensors"]) == 0
+    assert capsys.readouterr().out.splitlines()[-1] == "text: mine.text.safetensors"
+    assert main(["models", "verify", "mine.safetensors"]) == 0
+    seal = verify_weights("mine.safetensors").text
+    assert seal is not None
+    assert f"text tower sha256 {seal.sha256}" in capsys.readouterr().out
+    assert main(["models", "show", "mine.safetensors"]) == 0
+    assert seal.sha256 in capsys.readouterr().out
+    Path("mine.text.safetensors").write_bytes(b"")
+    assert main(["models", "verify", "mine.safetensors"]) == 4
+    assert "mine.text.safetensors: the weights are cut short" in capsys.readouterr().err

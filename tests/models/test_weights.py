@@ -59,7 +59,7 @@ def test_float16_weights_come_back_as_float32_nearby(saved: Path, generator: Gen
 def test_card_says_what_the_file_is(saved: Path, generator: Generator) -> None:
     loaded = load_weights(saved)
     card = json.loads(saved.with_suffix(".json").read_text())
-    assert card["sha256"] == loaded.sha256 == verify_weights(saved)
+    assert card["sha256"] == loaded.sha256 == verify_weights(saved).sha256
     assert card["size"] == saved.stat().st_size
     assert card["model"]["width"] == 4
     assert card["parameters"] == sum(weight.numel() for weight in generator.parameters())
@@ -104,7 +104,7 @@ def test_what_ships_is_whole_small_and_credits_what_it_was_trained_on() -> None:
     if not cards:
         pytest.skip("no weights ship with this checkout")
     for card in cards:
-        assert verify_weights(card.name) == card.sha256
+        assert verify_weights(card.name).sha256 == card.sha256
         assert card.precision == "float16"
         assert card.size <= 16e6
         assert card.limits
@@ -153,7 +153,7 @@ def test_hub_address_is_fetched_and_read(saved: Path, monkeypatch: pytest.Monkey
 
     monkeypatch.setattr(weights_module, "fetch_from_hub", stand_in)
     assert load_weights("hf-hub:org/tiny@v1").card.name == "tiny"
-    pinned = f"hf-hub:org/tiny#sha256={verify_weights(saved)}"
+    pinned = f"hf-hub:org/tiny#sha256={verify_weights(saved).sha256}"
     assert load_weights(pinned).card.name == "tiny"
     # The folder is named by the commit.
     commit = f"hf-hub:org/tiny@{saved.parent.name}"

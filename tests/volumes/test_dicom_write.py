@@ -1,3 +1,4 @@
+import dataclasses
 import shutil
 import subprocess
 import warnings
@@ -437,3 +438,14 @@ def test_what_people_write_words_into_goes_with_the_patient(source, tmp_path):
 
     for path in (tmp_path / "out").iterdir():
         assert b"SMITH" not in path.read_bytes()
+
+
+def test_a_series_says_what_was_asked_for() -> None:
+    asked = "TE 90 ms, fat suppressed"
+    series = DerivedSeries("T2", ("T1",), "small", "0" * 64, simulated=False, asked=asked)
+    assert series.description == f"SYNTHETIC T2 from T1 (omnisyn): {asked}"
+    assert f"SYNTHETIC T2, not acquired (asked for: {asked}): made from T1" in series.derivation
+    long = dataclasses.replace(series, asked="dark fluid " * 18)
+    assert len(long.description) <= 64
+    assert "For research only" in long.derivation[:1024]
+    assert "asked" not in T2.derivation

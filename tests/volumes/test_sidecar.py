@@ -1,4 +1,5 @@
 import json
+import math
 
 import numpy as np
 import pytest
@@ -6,7 +7,7 @@ import pytest
 from omnisyn.errors import InputError
 from omnisyn.geometry import Geometry
 from omnisyn.volumes.read import read_volume
-from omnisyn.volumes.sidecar import acquisition_facts, read_sidecar
+from omnisyn.volumes.sidecar import FACTS, acquisition_facts, numbers_of, read_sidecar
 from omnisyn.volumes.write import write_volume
 
 GEOMETRY = Geometry((6, 7, 5), np.diag([-0.5, -0.75, 3.0, 1.0]))
@@ -158,3 +159,12 @@ def test_a_volume_is_read_with_what_its_dataset_says(save, tmp_path):
 
     assert volume.contrast.name == "T1c"
     assert volume.provenance.acquisition == {"EchoTime": 10.0, "ContrastBolusAgent": "Gadavist"}
+
+
+def test_numbers_are_in_ms_and_tesla_and_nan_where_nothing_sensible_is_stated():
+    stated = {"RepetitionTime": 0.55, "EchoTime": -1, "InversionTime": "long"}
+    numbers = dict(zip(FACTS, numbers_of(stated | {"MagneticFieldStrength": 1.5}), strict=True))
+    assert numbers["repetition_time_ms"] == pytest.approx(550)
+    assert numbers["field_tesla"] == 1.5
+    assert math.isnan(numbers["echo_time_ms"])
+    assert math.isnan(numbers["inversion_time_ms"])

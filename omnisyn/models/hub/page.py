@@ -61,6 +61,7 @@ def hub_page(card: WeightCard, address: HubAddress) -> str:
         f"- Parameters: {card.parameters} ({card.precision})",
         f"- File: `{card.file}`, {card.size} bytes",
         f"- SHA-256: `{card.sha256}`",
+        *_told_of_tower(card),
         f"- Licence: {card.licence}",
         *([f"- Created: {card.created}"] if card.created else []),
         *(f"- Credit: {credit}" for credit in card.credits),
@@ -71,6 +72,14 @@ def hub_page(card: WeightCard, address: HubAddress) -> str:
         "",
     ]
     return "\n".join(lines)
+
+
+def _told_of_tower(card: WeightCard) -> Iterator[str]:
+    """What the weights understand besides the names of contrasts."""
+    if card.text is not None:
+        tower = card.tower_files[-1]
+        yield "- Targets may be asked for in words and by TE, TR, TI and field, too"
+        yield f"- Text tower: `{tower}`, {card.text.size} bytes, SHA-256 `{card.text.sha256}`"
 
 
 def _bullets(values: Mapping[str, Any], depth: int = 0) -> Iterator[str]:

@@ -1,4 +1,4 @@
-"""Give weights to the hub: file, card and page in one commit."""
+"""Give weights to the hub: file, card, text tower and page in one commit."""
 
 from __future__ import annotations
 
@@ -7,11 +7,12 @@ from pathlib import Path
 
 from omnisyn.errors import ModelError, ResourceError, UsageError
 from omnisyn.listeners import Note, unheard
-from omnisyn.models.card import WeightCard, card_path
+from omnisyn.models.card import WeightCard, card_path, tower_names
 from omnisyn.models.hub.address import HubAddress, parse_hub_address
 from omnisyn.models.hub.client import LOG_IN, hub_client
 from omnisyn.models.hub.page import LIBRARY, hub_page
 from omnisyn.models.tensor_file import parse_tensors
+from omnisyn.models.text_tower import read_text_tower
 from omnisyn.models.weights import find_weights, read_weights
 
 
@@ -35,7 +36,8 @@ def push_weights(
     cache: Path | None = None,
     note: Note = unheard,
 ) -> PushedWeights:
-    """Upload weights, their card and a page (README.md) in one commit on `main`, and tag it.
+    """Upload weights, their card, their text tower if they have one, and a page (README.md) in one
+    commit on `main`, and tag it.
 
     The repository is made when there is none. The token is the one that the hub's client finds
     (HF_TOKEN, or that of `hf auth login`).
@@ -62,6 +64,7 @@ def push_weights(
     path = find_weights(weights, cache)
     card, content = read_weights(path)
     parse_tensors(content, card.file)
+    tower = read_text_tower(path.parent, card)
     with hub_client(place):
         from huggingface_hub import CommitOperationAdd, HfApi, get_token
 
@@ -86,6 +89,7 @@ def push_weights(
         files = {
             card.file: content,
             card_path(Path(card.file)).name: path.read_bytes(),
+            **({} if tower is None else tower.files(card)),
             "README.md": hub_page(card, place).encode(),
         }
         commit = hub.create_commit(
@@ -103,7 +107,8 @@ def push_weights(
 
 def _refuse_other_weights(card: WeightCard, names: list[str], place: HubAddress) -> None:
     """A repository is one set, so that its address says which weights are meant."""
-    others = [name for name in names if name.endswith(".safetensors") and name != card.file]
+    own = (card.file, *tower_names(card.file))
+    others = [name for name in names if name.endswith(".safetensors") and name not in own]
     if others:
         raise ModelError(
             "the repository holds other weights",

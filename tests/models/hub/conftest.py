@@ -7,7 +7,7 @@ import pytest
 from omnisyn.models.card import CardDescription
 from omnisyn.models.weights import save_weights
 from tests.hub_server import HubServer
-from tests.tiny_weights import tiny_generator
+from tests.tiny_weights import save_worded, tiny_generator
 
 
 @pytest.fixture(scope="session")
@@ -24,6 +24,12 @@ def tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:
     )
     save_weights(path, tiny_generator(), description)
     return path
+
+
+@pytest.fixture(scope="session")
+def worded(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Small weights with a text tower beside."""
+    return save_worded(tmp_path_factory.mktemp("weights") / "worded.safetensors")
 
 
 @pytest.fixture

@@ -15,7 +15,7 @@ ADDRESS = "hf-hub:org/tiny"
 @pytest.fixture
 def pinned(tiny: Path) -> str:
     """The address with the hash of the small weights."""
-    return f"{ADDRESS}#sha256={verify_weights(tiny)}"
+    return f"{ADDRESS}#sha256={verify_weights(tiny).sha256}"
 
 
 def damage(path: Path) -> None:
@@ -31,7 +31,7 @@ def test_weights_and_card_come_whole_and_are_told(
     assert pulled.weights.is_relative_to(tmp_path / "cache")
     assert pulled.weights.read_bytes() == tiny.read_bytes()
     assert pulled.card.read_bytes() == tiny.with_suffix(".json").read_bytes()
-    assert pulled.sha256 == verify_weights(tiny)
+    assert pulled.sha256 == verify_weights(tiny).sha256
     assert pulled.commit == published
 
 
@@ -41,7 +41,7 @@ def test_copy_has_the_name_that_was_asked_for(published: str, tiny: Path, tmp_pa
     assert (pulled.weights, pulled.card) == (out, tmp_path / "mine.json")
     assert out.read_bytes() == tiny.read_bytes()
     assert not out.is_symlink()
-    assert verify_weights(out) == pulled.sha256
+    assert verify_weights(out).sha256 == pulled.sha256
     same = tmp_path / "tiny.safetensors"
     pull_weights(ADDRESS, same)
     assert same.with_suffix(".json").read_bytes() == tiny.with_suffix(".json").read_bytes()
@@ -154,7 +154,7 @@ def test_repository_without_weights_or_with_several_is_refused(
         pull_weights("hf-hub:org/empty")
     assert hub.ranges == []
     hub.add("org/empty", {"tiny.json": tiny.with_suffix(".json").read_bytes()})
-    assert pull_weights("hf-hub:org/empty").sha256 == verify_weights(tiny)
+    assert pull_weights("hf-hub:org/empty").sha256 == verify_weights(tiny).sha256
     card = tiny.with_suffix(".json").read_bytes()
     hub.add("org/tiny", {"other.safetensors": tiny.read_bytes(), "other.json": card})
     with pytest.raises(ModelError, match=r"holds several sets of weights \(other, tiny\)"):

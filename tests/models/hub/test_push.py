@@ -3,11 +3,12 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import torch
 
 from omnisyn.errors import ModelError, ResourceError, UsageError
 from omnisyn.models.hub.pull import pull_weights
 from omnisyn.models.hub.push import push_weights
-from omnisyn.models.weights import verify_weights
+from omnisyn.models.weights import load_weights, verify_weights
 from tests.hub_server import READER, WRITER, HubServer
 
 ADDRESS = "hf-hub:org/mine"
@@ -38,7 +39,7 @@ def way(
 @pytest.mark.usefixtures("_writer")
 def test_what_was_pushed_is_pulled_byte_for_byte(way: str, hub: HubServer, tiny: Path) -> None:
     pushed = push_weights(tiny, ADDRESS)
-    assert pushed.sha256 == verify_weights(tiny)
+    assert pushed.sha256 == verify_weights(tiny).sha256
     assert pushed.address == f"{ADDRESS}@{pushed.commit}#sha256={pushed.sha256}"
     pulled = pull_weights(pushed.address)
     assert (pulled.commit, pulled.sha256) == (pushed.commit, pushed.sha256)
@@ -102,7 +103,7 @@ def test_other_weights_in_the_repository_are_not_joined(
     other.with_suffix(".json").write_text(json.dumps(card))
     with pytest.raises(ModelError, match=r"holds other weights \(tiny\.safetensors\)"):
         push_weights(other, ADDRESS)
-    assert pull_weights(ADDRESS).sha256 == verify_weights(tiny)
+    assert pull_weights(ADDRESS).sha256 == verify_weights(tiny).sha256
 
 
 @pytest.mark.usefixtures("_writer")
@@ -115,6 +116,43 @@ def test_commit_of_somebody_else_in_between_is_not_overwritten(hub: HubServer, t
     with pytest.raises(ModelError, match="the repository has changed meanwhile"):
         push_weights(tiny, ADDRESS, note=somebody)
     assert hub.content("org/mine", "README.md") == b"theirs"
+
+
+@pytest.mark.usefixtures("_writer")
+def test_text_tower_goes_and_comes_along(hub: HubServer, worded: Path, tmp_path: Path) -> None:
+    pushed = push_weights(worded, ADDRESS)
+    added = {"worded.safetensors", "worded.json", "worded.clip.json", "worded.text.safetensors"}
+    assert added < set(hub.repositories["org/mine"].files[pushed.commit])
+    assert (
+        "- Text tower: `worded.text.safetensors`" in hub.content("org/mine", "README.md").decode()
+    )
+    # The tower in the repository is that of these weights, and no other set's.
+    assert push_weights(worded, ADDRESS) == pushed
+    kept = pull_weights(pushed.address)
+    copied = pull_weights(pushed.address, tmp_path / "mine.safetensors")
+    assert copied.text == tmp_path / "mine.text.safetensors"
+    for pulled in (kept, copied):
+        assert pulled.text is not None
+        tower = worded.with_name("worded.text.safetensors")
+        assert pulled.text.read_bytes() == tower.read_bytes()
+        said = load_weights(pulled.weights).text_tower().encode_text(["T2, TE 90 ms"])
+        own = load_weights(worded).text_tower().encode_text(["T2, TE 90 ms"])
+        assert torch.equal(said, own)
+
+
+@pytest.mark.usefixtures("_writer")
+def test_tower_that_is_damaged_stays_at_home_or_comes_anew(
+    hub: HubServer, worded: Path, tmp_path: Path
+) -> None:
+    push_weights(worded, ADDRESS)
+    pulled = pull_weights(ADDRESS)
+    assert pulled.text is not None
+    pulled.text.resolve().write_bytes(pulled.text.read_bytes()[:-1])
+    with pytest.raises(ModelError, match=r"worded\.text\.safetensors: the weights are cut short"):
+        push_weights(pulled.weights, "hf-hub:org/other")
+    again = pull_weights(ADDRESS)
+    assert again.text is not None
+    assert verify_weights(again.weights).text is not None
 
 
 def test_nobody_logged_in_is_told_before_the_network(hub: HubServer, tiny: Path) -> None:
