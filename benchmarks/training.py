@@ -9,7 +9,7 @@ import torch
 
 from benchmarks.table import Row
 from omnisyn.contrasts import NAMES
-from omnisyn.studies.slices import SliceBatch
+from omnisyn.studies.slices import SliceBatch, unknown_acquisition
 from omnisyn.training.align import align
 from omnisyn.training.finetune import finetune
 from omnisyn.training.pretrain import pretrain
@@ -62,7 +62,8 @@ class TimedSlices:
         present = torch.zeros(count, len(NAMES), dtype=torch.bool)
         present[:, :_CONTRASTS] = True
         suppressed, patients = torch.zeros_like(present), ("benchmark/random",) * count
-        return SliceBatch(images, present, suppressed, patients, torch.ones(count))
+        unknown = unknown_acquisition(count)
+        return SliceBatch(images, present, suppressed, patients, torch.ones(count), unknown)
 
 
 def rows() -> list[Row]:

@@ -18,6 +18,7 @@ from omnisyn.cli.options import (
     console_of,
 )
 from omnisyn.cli.training_options import (
+    Adversarial,
     Init,
     MaxSteps,
     MaxTime,
@@ -39,6 +40,7 @@ def finetune(
     label_maps: LabelMaps = None,
     out: Out = None,
     init: Init = None,
+    adversarial: Adversarial = False,
     seed: Seed = 0,
     device: Device = "auto",
     precision: Precision = "float32",
@@ -61,6 +63,7 @@ def finetune(
         label_maps=tuple(label_maps or ()),
         out=out,
         init=init or (),
+        adversarial=adversarial,
         seed=seed,
         device=device,
         precision=precision,

@@ -83,7 +83,7 @@ ClipWeights = Annotated[
     str | None,
     typer.Option(
         "--clip-weights",
-        metavar="openai|hf-hub:…|PATH",
+        metavar="TAG|hf-hub:…|PATH",
         help="Weights of the CLIP that recipe paper starts from.",
     ),
 ]
@@ -91,3 +91,8 @@ Objective = Annotated[
     str | None,
     typer.Option("--objective", metavar="NAME", help="class or contrastive.  [default: recipe]"),
 ]
+PretrainObjective = Annotated[
+    str | None,
+    typer.Option("--objective", metavar="NAME", help="contrastive or brainmvp.  [default: recipe]"),
+]
+Adversarial = Annotated[bool, typer.Option("--adversarial", help="Train against a PatchGAN, too.")]

@@ -31,13 +31,21 @@ class _Entry:
     cached: CachedPatient
     array: NDArray[np.float16]
     head_slices: tuple[int, ...]
+    acquisition: tuple[tuple[float, ...], ...]
 
     def slice(self, index: int) -> StudySlice:
         # A copy: a memory map is read-only, which a tensor cannot be.
         images = torch.from_numpy(np.array(self.array[index]))
         cached = self.cached
         pixel_mm = math.sqrt(cached.spacing_mm[1] * cached.spacing_mm[2])
-        return StudySlice(images, cached.contrasts, cached.fat_suppressed, self.label, pixel_mm)
+        return StudySlice(
+            images,
+            cached.contrasts,
+            cached.fat_suppressed,
+            self.label,
+            pixel_mm,
+            self.acquisition,
+        )
 
 
 class CachedSlices:
@@ -139,14 +147,20 @@ class CachedSlices:
 
     def _add(self, site: Site, validation_fraction: float) -> None:
         cache = open_cache(site)
-        tags = {patient.identifier: patient.tags for patient in site.patients()}
+        patients = {patient.identifier: patient for patient in site.patients()}
+        tags = {identifier: patient.tags for identifier, patient in patients.items()}
         parts = part_of_patients(tags, validation_fraction, SPLIT_SEED)
         for identifier, cached in cache.patients.items():
             head_slices = tuple(cached.head_slices)
             if parts[identifier] == "test" or len(cached.contrasts) < 2 or not head_slices:
                 continue
             entry = _Entry(
-                f"{site.name}/{identifier}", cached, cache.arrays[identifier], head_slices
+                f"{site.name}/{identifier}",
+                cached,
+                cache.arrays[identifier],
+                head_slices,
+                # From the sidecars, which the cache was checked against: an older one lacks them.
+                tuple(patients[identifier].acquisition(name) for name in cached.contrasts),
             )
             (self._training if parts[identifier] == "train" else self._validated).append(entry)
 

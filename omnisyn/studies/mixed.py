@@ -86,4 +86,5 @@ def concatenate(batches: Sequence[SliceBatch]) -> SliceBatch:
         torch.cat([batch.fat_suppressed for batch in batches]),
         tuple(patient for batch in batches for patient in batch.patients),
         torch.cat([batch.pixel_mm for batch in batches]),
+        torch.cat([batch.acquisition for batch in batches]),
     )

@@ -15,7 +15,7 @@ from omnisyn.errors import InputError
 from omnisyn.geometry import Geometry
 from omnisyn.studies.study import Study
 from omnisyn.volumes.read import read_mask, read_volume
-from omnisyn.volumes.sidecar import read_sidecar
+from omnisyn.volumes.sidecar import numbers_of, read_sidecar
 from omnisyn.volumes.volume import Volume
 
 MASK_NAMES = ("tumour", "nodes", "lesions", "head")
@@ -73,6 +73,15 @@ class Patient:
         options = sidecar.get("ScanOptions", "")
         words = options if isinstance(options, list) else re.split(r"[\\_,\s]+", str(options))
         return "FS" in words
+
+    def acquisition(self, name: str) -> tuple[float, ...]:
+        """TR, TE and TI in ms and the field in T of a contrast, in the order of ``FACTS``; NaN
+        where its sidecar does not say.
+
+        Raises:
+            InputError: the sidecar is no JSON object.
+        """
+        return numbers_of(read_sidecar(self.file(name)))
 
     def study(
         self, contrasts: Sequence[str] | None = None, masks: Sequence[str] | None = None

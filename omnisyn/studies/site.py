@@ -14,7 +14,7 @@ from pydantic import Field, field_validator, model_validator
 from omnisyn.contrasts import NAMES
 from omnisyn.errors import InputError
 from omnisyn.paths import name_of
-from omnisyn.settings import Settings, dump_toml, load_toml
+from omnisyn.settings import Settings, dump_toml, load_toml, parse
 from omnisyn.studies.patient import Patient
 from omnisyn.studies.patients_table import (
     TABLE_FILE,
@@ -274,6 +274,26 @@ def open_site(path: Path) -> Site:
             remedy="give folder and site the same name",
         )
     return Site(path, settings)
+
+
+def site_at(path: Path) -> Site:
+    """The site in a folder, or, without a ``site.toml``, its folders of patients as an external
+    site of that name.
+
+    Raises:
+        InputError: as in `open_site`; or the folder's name is none for a site.
+    """
+    if (path / SITE_FILE).is_file():
+        return open_site(path)
+    if not any(path.glob("*/*.nii.gz")):
+        raise InputError(
+            "the folder holds no patients",
+            where=name_of(path),
+            why=f"it has neither a {SITE_FILE} nor a folder of volumes for each patient",
+            remedy="give a folder with PATIENT/CONTRAST.nii.gz",
+        )
+    facts = {"name": path.resolve().name, "role": "external"}
+    return Site(path, parse(SiteSettings, facts, where=name_of(path)))
 
 
 def refuse_other_than_site(path: Path) -> None:

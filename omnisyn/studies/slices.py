@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Protocol, runtime_checkable
@@ -10,6 +11,7 @@ import torch
 from torch import Tensor
 
 from omnisyn.contrasts import CONTRASTS, NAMES
+from omnisyn.volumes.sidecar import FACTS
 
 
 @dataclass(frozen=True)
@@ -24,6 +26,8 @@ class SliceBatch:
         fat_suppressed: [batch, 6] bool, which were acquired with fat suppression.
         patients: ``site/patient`` of every item.
         pixel_mm: [batch], size of the pixels, taken as square.
+        acquisition: [batch, 6, facts], TR, TE and TI in ms and the field in T, in the order of
+            ``omnisyn.volumes.sidecar.FACTS``; NaN where unknown.
     """
 
     images: Tensor
@@ -31,6 +35,7 @@ class SliceBatch:
     fat_suppressed: Tensor
     patients: tuple[str, ...]
     pixel_mm: Tensor
+    acquisition: Tensor
 
     def __post_init__(self) -> None:
         count = len(self.patients)
@@ -45,6 +50,8 @@ class SliceBatch:
                 raise ValueError(f"{name} must be bool [{count}, {len(CONTRASTS)}]")
         if self.pixel_mm.shape != (count,):
             raise ValueError(f"pixel_mm must be [{count}], not {list(self.pixel_mm.shape)}")
+        if self.acquisition.shape != (count, len(CONTRASTS), len(FACTS)):
+            raise ValueError(f"acquisition must be [{count}, {len(CONTRASTS)}, {len(FACTS)}]")
 
     def __len__(self) -> int:
         return len(self.patients)
@@ -57,6 +64,7 @@ class SliceBatch:
             present=self.present.to(device, non_blocking=non_blocking),
             fat_suppressed=self.fat_suppressed.to(device, non_blocking=non_blocking),
             pixel_mm=self.pixel_mm.to(device, non_blocking=non_blocking),
+            acquisition=self.acquisition.to(device, non_blocking=non_blocking),
         )
 
 
@@ -70,6 +78,7 @@ class StudySlice:
         fat_suppressed: whether each was acquired with fat suppression.
         patient: ``site/patient``.
         pixel_mm: size of the pixels, taken as square.
+        acquisition: the facts of each contrast, as in ``SliceBatch``.
     """
 
     images: Tensor
@@ -77,6 +86,12 @@ class StudySlice:
     fat_suppressed: tuple[bool, ...]
     patient: str
     pixel_mm: float
+    acquisition: tuple[tuple[float, ...], ...]
+
+
+def unknown_acquisition(count: int) -> Tensor:
+    """The facts of slices of which none is known."""
+    return torch.full((count, len(CONTRASTS), len(FACTS)), math.nan)
 
 
 def stack_slices(slices: Sequence[StudySlice]) -> SliceBatch:
@@ -86,18 +101,21 @@ def stack_slices(slices: Sequence[StudySlice]) -> SliceBatch:
     images = torch.zeros(len(slices), len(NAMES), rows, columns)
     present = torch.zeros(len(slices), len(NAMES), dtype=torch.bool)
     suppressed = torch.zeros(len(slices), len(NAMES), dtype=torch.bool)
+    acquisition = unknown_acquisition(len(slices))
     for item, each in enumerate(slices):
         channels = [NAMES.index(name) for name in each.contrasts]
         height, width = each.images.shape[1:]
         images[item, channels, :height, :width] = each.images.float()
         present[item, channels] = True
         suppressed[item, channels] = torch.tensor(each.fat_suppressed)
+        acquisition[item, channels] = torch.tensor(each.acquisition)
     return SliceBatch(
         images,
         present,
         suppressed,
         tuple(each.patient for each in slices),
         torch.tensor([each.pixel_mm for each in slices]),
+        acquisition,
     )
 
 

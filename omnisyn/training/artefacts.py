@@ -1,7 +1,7 @@
 """What the stages hand on in `final/`: the encoder, the text-image model with its target vectors,
 the whole generator. Every file is sealed by its SHA-256 in a JSON file beside it."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -9,15 +9,15 @@ from typing import Any
 
 from torch import Tensor
 
-from omnisyn.contrasts import CONTRASTS
-from omnisyn.errors import ModelError
+from omnisyn.contrasts import CONTRASTS, Contrast
+from omnisyn.errors import ModelError, UsageError, reason_of
 from omnisyn.models.backbone import ModelSettings
 from omnisyn.models.card import CardDescription
 from omnisyn.models.clip.model import TextImageModel
 from omnisyn.models.clip.store import load_clip, save_clip
-from omnisyn.models.generator import PROMPTS, Generator
+from omnisyn.models.generator import PROMPTS, Generator, build_generator
 from omnisyn.models.tensor_file import FileSeal, fill_module, write_tensors
-from omnisyn.models.weights import LoadedWeights, load_weights, save_weights
+from omnisyn.models.weights import LoadedWeights, TrainedEncoder, load_weights, save_weights
 from omnisyn.paths import name_of, read_json
 from omnisyn.training.checkpoints import place_of, read_tensors
 from omnisyn.volumes.atomic import write_json_atomic
@@ -53,14 +53,12 @@ class RunCard:
     credits: tuple[str, ...] = ()
 
 
-def prompt_sentences() -> tuple[str, ...]:
+def prompt_sentences(
+    describe: Callable[[Contrast, bool], str] = Contrast.describe,
+) -> tuple[str, ...]:
     """The sentences of the twelve prompts, in the order of a generator's target vectors: the six
-    contrasts, then the six with fat suppression."""
-    return tuple(
-        each.describe(fat_suppressed=suppressed)
-        for suppressed in (False, True)
-        for each in CONTRASTS
-    )
+    contrasts, then the six with fat suppression. `describe` gives them in other words."""
+    return tuple(describe(each, suppressed) for suppressed in (False, True) for each in CONTRASTS)
 
 
 def write_encoder(folder: Path, generator: Generator, card: RunCard) -> None:
@@ -81,8 +79,9 @@ def read_encoder(folder: Path, generator: Generator) -> dict[str, Any]:
     """
     tensors, record = _read(folder, "encoder")
     wanted = generator.settings.model_dump(mode="json")
-    for key in ("backbone", "width"):
-        if record["model"].get(key) != wanted[key]:
+    for key in ("backbone", "width", "arrangement"):
+        # An encoder from before there were arrangements serves all contrasts.
+        if record["model"].get(key, ModelSettings.model_fields[key].default) != wanted[key]:
             raise ModelError(
                 "the pretrained encoder belongs to another network",
                 where=place_of(folder),
@@ -91,6 +90,32 @@ def read_encoder(folder: Path, generator: Generator) -> dict[str, Any]:
             )
     fill_module(generator.encoder, tensors, place_of(folder))
     return dict(record["card"])
+
+
+def load_encoder(folder: Path) -> TrainedEncoder:
+    """The encoder in `folder`, called like the run that the folder lies in.
+
+    Raises:
+        ModelError: it is missing or damaged.
+    """
+    tensors, record = _read(folder, "encoder")
+    try:
+        generator = build_generator(ModelSettings(**record["model"])).eval()
+    except (UsageError, ValueError, KeyError, TypeError) as error:
+        raise ModelError(
+            "the encoder's record describes a network that cannot be built",
+            where=f"{place_of(folder)}/encoder.json",
+            why=reason_of(error),
+            remedy="run pretrain again",
+        ) from error
+    fill_module(generator.encoder, tensors, place_of(folder))
+    return TrainedEncoder(
+        generator,
+        name=name_of(folder.parent),
+        sha256=record["seal"]["sha256"],
+        trained_on=record["card"]["trained_on"],
+        pixel_mm=None,
+    )
 
 
 def write_text_image(
@@ -160,13 +185,19 @@ def read_weights(source: str, wanted: ModelSettings) -> LoadedWeights:
 
 
 def write_generator(
-    folder: Path, generator: Generator, card: RunCard, pixel_mm: float | None = None
+    folder: Path,
+    generator: Generator,
+    card: RunCard,
+    pixel_mm: float | None = None,
+    text: TextImageModel | None = None,
+    described: bool = False,
 ) -> None:
     """Write the whole generator into `folder`, in float32, as `models/weights.py` reads it.
 
     It is called like the run that the folder lies in. Its card tells every stage; of a stage begun
     from a product of its own kind, that one too.
-    `pixel_mm` is the size of the pixels that synthesis magnifies to.
+    `pixel_mm` is the size of the pixels that synthesis magnifies to, `text` has the text tower that
+    the target vectors are from, and `described` says whether it was trained to heed acquisitions.
     """
     stages = {name: each for name, each in card.before.items() if isinstance(each, dict)}
     own: dict[str, Any] = {
@@ -182,13 +213,16 @@ def write_generator(
         recipe=card.recipe,
         trained_on=card.trained_on,
         simulated=card.simulated,
+        contrasts=generator.settings.contrasts,
         credits=card.credits,
         pixel_mm=pixel_mm,
+        described=described,
         stages={**stages, card.stage: own},
         figures={"validation patients, quick figures in the head": dict(card.validation)},
         created=datetime.now(UTC).date().isoformat(),
     )
-    save_weights(folder / "model.safetensors", generator, description, precision="float32")
+    path = folder / "model.safetensors"
+    save_weights(path, generator, description, precision="float32", text=text)
 
 
 def _write(

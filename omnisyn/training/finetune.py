@@ -12,9 +12,11 @@ from omnisyn.listeners import Note
 from omnisyn.models.clip.model import TextImageModel
 from omnisyn.models.generator import Generator, build_generator
 from omnisyn.models.low_rank import add_low_rank_changes, merged_state
+from omnisyn.models.weights import load_card
 from omnisyn.studies.appearance import vary_appearance
 from omnisyn.studies.misregistration import misregister
 from omnisyn.studies.slices import SliceBatch, SliceSource
+from omnisyn.training.adversary import Adversary
 from omnisyn.training.artefacts import (
     RunCard,
     read_encoder,
@@ -23,7 +25,9 @@ from omnisyn.training.artefacts import (
     read_weights,
     write_generator,
 )
+from omnisyn.training.asking import Asking
 from omnisyn.training.directions import draw_directions
+from omnisyn.training.freezing import freeze_encoder
 from omnisyn.training.objectives import (
     head_mask,
     pixel_weights,
@@ -78,31 +82,49 @@ class Finetuning(TrainingStage):
         before: Mapping[str, object],
         seed: int = 0,
         pixel_mm: float | None = None,
+        text: TextImageModel | None = None,
     ) -> None:
         super().__init__()
         self.settings: FinetuneSettings = settings
-        self.generator = generator.requires_grad_(False)
-        trained: tuple[nn.Module, ...] = (generator,)
-        if settings.freeze_encoder:
-            trained = (generator.fusion, generator.decoder)
-        for part in trained:
-            if settings.low_rank:
+        self.generator = generator
+        self._encoder_frozen = settings.encoder == "frozen"
+        if settings.low_rank:
+            generator.requires_grad_(False)
+            frozen = self._encoder_frozen
+            for part in (generator.fusion, generator.decoder) if frozen else (generator,):
                 add_low_rank_changes(part, settings.low_rank, seed)
-            else:
-                part.requires_grad_(True)
+        else:
+            freeze_encoder(generator, settings.encoder)
         self.before = before
         self.pixel_mm = pixel_mm
         self.clip = clip if clip is None else clip.requires_grad_(False).eval()
+        self.text = text if text is None else text.requires_grad_(False)
+        self.asking: Asking | None = None
+        if settings.described:
+            assert text is not None
+            self.asking = Asking(text, settings.described)
+        # Together: their average and their best step have to be of one moment.
+        self._trained = (
+            generator if self.asking is None else nn.ModuleList([generator, self.asking])
+        )
+        self.adversary: Adversary | None = None
+        if settings.adversarial_weight:
+            self.adversary = Adversary(settings.adversarial_width, seed)
 
     @property
     def network(self) -> nn.Module:
         """What is trained and handed on."""
-        return self.generator
+        return self._trained
+
+    @property
+    def companion(self) -> nn.Module | None:
+        """Trained against the network, and not handed on."""
+        return self.adversary
 
     def train(self, mode: bool = True) -> "Finetuning":
         """What is frozen stays in evaluation mode."""
         super().train(mode)
-        if self.settings.freeze_encoder:
+        if self._encoder_frozen:
             self.generator.encoder.eval()
         if self.clip is not None:
             self.clip.eval()
@@ -126,14 +148,15 @@ class Finetuning(TrainingStage):
         images = batch.images.flatten(0, 1)[:, None]
         used = torch.unique(torch.cat([each.sources.flatten() for each in groups]))
         # Encoded once; index_select and not [...]: its gradient adds in a fixed order.
-        with torch.set_grad_enabled(torch.is_grad_enabled() and not chosen.freeze_encoder):
+        with torch.set_grad_enabled(torch.is_grad_enabled() and not self._encoder_frozen):
             shown = images.index_select(0, used)
             # A first source gives the grid, here as in synthesis.
             first = torch.cat([each.sources[:, 0] for each in groups])
             further = (~torch.isin(used, first)).nonzero().flatten()
             moved = misregister(shown[further], chosen.misregistration_pixels, draws)
             shown = shown.index_copy(0, further, moved)
-            maps = self.generator.encode(vary_appearance(shown, chosen.source_variation, draws))
+            varied = vary_appearance(shown, chosen.source_variation, draws)
+            maps = self.generator.encode(varied, used % contrasts)
         fused = []
         for each in groups:
             rows = torch.searchsorted(used, each.sources.flatten())
@@ -141,12 +164,22 @@ class Finetuning(TrainingStage):
             fused.append(self.generator.fuse(slots, each.filled))
         features = [torch.cat(level) for level in zip(*fused, strict=True)]
         targets = torch.cat([each.targets for each in groups])
-        condition = self._condition(batch, targets)
+        condition = self._condition(batch, targets, draws)
         prediction = self.generator.decode(features, condition)
         mask = head_mask(batch.images, batch.present).index_select(0, targets // contrasts)
-        return self._losses(prediction, images.index_select(0, targets), mask, condition)
+        truth = images.index_select(0, targets)
+        losses = self._losses(prediction.float(), truth, mask, condition)
+        if self.adversary is not None:
+            # Both sides take their step at once: the gradient of each reaches that side alone.
+            fooling, judging = self.adversary.losses(prediction.float(), truth, targets % contrasts)
+            losses |= {"adversarial": fooling, "adversary": judging}
+            losses["loss"] = losses["loss"] + chosen.adversarial_weight * fooling + judging
+        return losses
 
-    def _condition(self, batch: SliceBatch, targets: Tensor) -> Tensor:
+    def _condition(self, batch: SliceBatch, targets: Tensor, draws: torch.Generator) -> Tensor:
+        if self.asking is not None:
+            asked: Tensor = self.asking(batch, targets, draws)
+            return asked
         suppressed = batch.fat_suppressed.flatten().index_select(0, targets).tolist()
         names = [NAMES[place % len(NAMES)] for place in targets.tolist()]
         return self.generator.condition(names, suppressed)
@@ -155,7 +188,6 @@ class Finetuning(TrainingStage):
         self, prediction: Tensor, truth: Tensor, mask: Tensor, condition: Tensor
     ) -> dict[str, Tensor]:
         chosen = self.settings
-        prediction = prediction.float()
         weights = pixel_weights(mask, chosen.head_margin, chosen.background_weight)
         difference = prediction - truth
         parts: dict[str, tuple[float, Tensor]] = {}
@@ -168,12 +200,13 @@ class Finetuning(TrainingStage):
             parts["ssim"] = chosen.ssim_weight, 1 - similarity
         if chosen.text_weight and self.clip is not None:
             features = self.clip.encode_image(prediction)
-            parts["text"] = chosen.text_weight, prompt_distance(features, condition)
+            parts["text"] = chosen.text_weight, prompt_distance(features, condition.detach())
         total = torch.stack([weight * part for weight, part in parts.values()]).sum()
         return {"loss": total, **{name: part for name, (_, part) in parts.items()}}
 
     def validate_patient(self, slices: SliceBatch) -> list[Row]:
         """One row per ordered pair of contrasts that the patient has."""
+        self._renew_target_vectors()
         return direction_rows(self.generator, slices)
 
     def summarize(self, rows: Sequence[Row]) -> Validation:
@@ -182,17 +215,27 @@ class Finetuning(TrainingStage):
 
     def export(self, folder: Path, card: RunCard, table: str) -> None:
         """Write the product, see `TrainingStage`."""
+        self._renew_target_vectors()
         plain = build_generator(self.generator.settings)
         plain.load_state_dict(merged_state(self.generator))
-        write_generator(folder, plain, card, self.pixel_mm)
+        write_generator(folder, plain, card, self.pixel_mm, self.text, self.asking is not None)
+
+    @torch.no_grad()
+    def _renew_target_vectors(self) -> None:
+        """The canonical vectors are what the text tower has come to say."""
+        if self.asking is not None:
+            self.generator.set_target_vectors(self.asking.canonical())
 
 
 def _find_starts(recipe: Recipe, options: RunOptions) -> tuple[str, ...]:
     runs, weights = named_runs(options), named_weights(options)
     starts = [] if weights is None else [weights]
-    if weights is None:
+    if weights is None and recipe.finetune.pretrained:
         starts.append(_run(runs, options, "pretrain"))
-    if weights is None or recipe.finetune.text_weight:
+    settings = recipe.finetune
+    own_tower = weights is not None and load_card(weights).text is not None
+    described = settings.described > 0 and not own_tower
+    if settings.text_weight or described or (weights is None and settings.aligned):
         starts.append(_run(runs, options, "align"))
     return tuple(starts)
 
@@ -212,16 +255,22 @@ def _build(beginning: Beginning) -> Finetuning:
     resolved = RunOptions(init=beginning.starts)
     runs, weights = named_runs(resolved), named_weights(resolved)
     before: dict[str, object] = {}
-    clip, pixel_mm = None, recipe.finetune.pixel_mm
+    clip, text, pixel_mm = None, None, recipe.finetune.pixel_mm
     if weights is not None:
         loaded = read_weights(weights, recipe.model)
         generator, pixel_mm = loaded.generator, loaded.card.pixel_mm
+        text = None if loaded.card.text is None else loaded.text_tower()
         before |= loaded.card.stages | {"weights": {"sha256": loaded.sha256}}
     else:
         generator = build_generator(recipe.model, seed=beginning.options.seed)
-        before["pretrain"] = read_encoder(runs["pretrain"].final, generator)
+        if "pretrain" in runs:
+            before["pretrain"] = read_encoder(runs["pretrain"].final, generator)
     if "align" in runs:
         before["align"] = read_target_vectors(runs["align"].final, generator)
+        text = read_text_image(runs["align"].final)
         if recipe.finetune.text_weight:
-            clip = read_text_image(runs["align"].final)
-    return Finetuning(generator, clip, recipe.finetune, before, beginning.options.seed, pixel_mm)
+            # Where the text tower learns, what judges the outputs stays as it is.
+            clip = read_text_image(runs["align"].final) if recipe.finetune.described else text
+    return Finetuning(
+        generator, clip, recipe.finetune, before, beginning.options.seed, pixel_mm, text
+    )

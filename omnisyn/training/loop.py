@@ -112,6 +112,8 @@ class Loop:
             return
         try:
             self.stage.network.load_state_dict(dict(found.tensors["weights"]))
+            if self.stage.companion is not None:
+                self.stage.companion.load_state_dict(dict(found.tensors["companion"]))
             restore_optimizer(self.optimizer.optimizer, found.tensors["optimizer"])
             if self.average is not None:
                 self.average.restore(found.tensors["average"])
@@ -277,6 +279,8 @@ class Loop:
             "weights": self.stage.network.state_dict(),
             "optimizer": optimizer_tensors(self.optimizer.optimizer),
         }
+        if self.stage.companion is not None:
+            tensors["companion"] = self.stage.companion.state_dict()
         if self.average is not None:
             tensors["average"] = self.average.tensors()
         if self._best:

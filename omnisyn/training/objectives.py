@@ -94,6 +94,24 @@ def retrieval_accuracy(deepest: Tensor, slices: Tensor) -> Tensor:
     return (slices[similarity.argmax(dim=1)] == slices).float().mean()
 
 
+def nearest_text_is_right(similarity: Tensor, labels: Tensor) -> Tensor:
+    """Image -> text retrieval, top 1: `[n]` bool, whether the nearest prompt of each image is its
+    own.
+
+    Args:
+        similarity: `[n, k]`, images by prompts, of whatever scale.
+        labels: `[n]`, the prompt of each image.
+    """
+    return similarity.argmax(dim=1) == labels
+
+
+def nearest_image_is_right(similarity: Tensor, labels: Tensor) -> Tensor:
+    """Text -> image retrieval, top 1: `[k]` bool, whether the nearest image of each prompt is one
+    of its own; false for a prompt that no image shows. Arguments as above."""
+    own = torch.arange(similarity.shape[1], device=similarity.device)
+    return labels[similarity.argmax(dim=0)] == own
+
+
 def class_logits(features: Tensor, classes: int, scale: Tensor | float) -> Tensor:
     """The first entries of a CLIP feature `[n, d]` read as class logits `[n, classes]`.
 
@@ -212,6 +230,7 @@ def ssim_map(prediction: Tensor, truth: Tensor, k2: float = 0.03) -> Tensor:
     )
 
 
-def prompt_distance(image_features: Tensor, text_features: Tensor) -> Tensor:
-    """1 - cosine of the outputs' image features and their targets' text features, both `[n, d]`."""
-    return (1 - functional.cosine_similarity(image_features, text_features, dim=1)).mean()
+def prompt_distance(features: Tensor, targets: Tensor) -> Tensor:
+    """1 - cosine of features and what they are drawn to, both `[n, d]`: outputs' image features to
+    their targets' text features, or text features to fixed ones."""
+    return (1 - functional.cosine_similarity(features, targets, dim=1)).mean()

@@ -68,6 +68,9 @@ class StageSettings(Settings):
     crop: int = Field(gt=0)
     """Rows and columns of a training slice."""
     mixture: Mixture = Mixture()
+    any_protocol: float = Field(0.0, ge=0, le=1)
+    """Share of the series of simulated heads with times from wide ranges in the place of their
+    hospital's, see `simulate/any_protocol.py`."""
     validate_every: int = Field(gt=0)
     save_every: int = Field(gt=0)
     keep_checkpoints: int = Field(2, ge=1)
@@ -76,11 +79,21 @@ class StageSettings(Settings):
 
 
 class PretrainSettings(StageSettings):
-    """Stage 1: weights of the two objectives."""
+    """Stage 1: the objective, and the weights of its parts.
 
+    `contrastive` (as published) brings the contrasts of a slice together; `brainmvp` restores
+    images of which most blocks were taken away, see `training/masking.py`.
+    """
+
+    objective: Literal["contrastive", "brainmvp"] = "contrastive"
     alignment_weight: float = Field(1.0, ge=0)
     contrastive_weight: float = Field(1.0, ge=0)
     temperature: float = Field(0.07, gt=0)
+    reconstruction_weight: float = Field(1.0, ge=0)
+    """Of the squared error of what `brainmvp` restores."""
+    masked_share: float = Field(0.8, gt=0, lt=1)
+    masked_block: int = Field(8, gt=0)
+    """Rows and columns of a block that `brainmvp` takes away, in pixels."""
 
 
 class AlignSettings(StageSettings):
@@ -89,6 +102,26 @@ class AlignSettings(StageSettings):
 
     objective: Literal["class", "contrastive"] = "contrastive"
     text_steps: int = Field(0, ge=0)
+    text_targets: Literal["learned", "similar", "orthogonal", "opposite"] = "learned"
+    """Where the prompts' vectors lie: where training puts them, or in a fixed geometry, see
+    `text_targets.py`."""
+    acquisition_weight: float = Field(0.0, ge=0)
+    """Weight of telling images apart by texts that say how each was acquired (TR, TE, TI, field),
+    as far as that is known."""
+
+    @model_validator(mode="after")
+    def _texts_fit(self) -> "AlignSettings":
+        if self.text_targets != "learned" and self.objective != "contrastive":
+            raise ValueError(
+                f"text_targets {self.text_targets!r} needs the objective contrastive: class logits "
+                "are no vectors to pull at"
+            )
+        if self.acquisition_weight and self.objective != "contrastive":
+            raise ValueError(
+                "acquisition_weight needs the objective contrastive: class logits know "
+                "contrasts only"
+            )
+        return self
 
     @model_validator(mode="after")
     def _text_steps_fit(self) -> "AlignSettings":
@@ -100,7 +133,15 @@ class AlignSettings(StageSettings):
 class FinetuneSettings(StageSettings):
     """Stage 3: which directions are trained and how the images are compared."""
 
-    freeze_encoder: bool = True
+    pretrained: bool = True
+    """Whether the encoder begins as a pretrain run left it; else it begins from nothing."""
+    aligned: bool = True
+    """Whether targets are steered by the text vectors of an align run; else by orthogonal ones."""
+    described: float = Field(0.0, ge=0, le=1)
+    """Share of targets that are asked for by a text of how they were acquired, the others by what
+    their contrast shows, in words drawn anew; above 0 the text tower learns with the decoder."""
+    encoder: Literal["frozen", "partly", "free"] = "frozen"
+    """What of the encoder is trained: nothing, the half that makes the coarser maps, or all."""
     low_rank: int = Field(0, ge=0)
     """Rank of the changes that are trained in place of the kernels; 0 trains the kernels."""
     directions: int = Field(4, gt=0)
@@ -119,6 +160,10 @@ class FinetuneSettings(StageSettings):
     """Detail fainter than this, a.u., counts little in the loss; validation has the usual 0.03."""
     text_weight: float = Field(0.0, ge=0)
     """Weight of 1 - cosine of the output's CLIP image feature and the target's text feature."""
+    adversarial_weight: float = Field(0.0, ge=0)
+    """Weight of a PatchGAN that is trained to tell outputs from real images; 0: there is none."""
+    adversarial_width: int = Field(64, ge=4)
+    """Channels of the PatchGAN's first layer."""
     head_margin: int = Field(3, ge=0)
     """Pixels by which the head mask of the losses is widened."""
     background_weight: float = Field(0.1, ge=0, le=1)
@@ -130,6 +175,16 @@ class FinetuneSettings(StageSettings):
     def _some_loss(self) -> "FinetuneSettings":
         if self.mse_weight + self.l1_weight + self.ssim_weight == 0:
             raise ValueError("one of mse_weight, l1_weight and ssim_weight must be above 0")
+        return self
+
+    @model_validator(mode="after")
+    def _text_needs_an_align_run(self) -> "FinetuneSettings":
+        if self.text_weight and not self.aligned:
+            raise ValueError("text_weight needs the towers of an align run: aligned must be true")
+        if self.described and not self.aligned:
+            raise ValueError("described needs the text tower of an align run: aligned must be true")
+        if self.encoder == "partly" and self.low_rank:
+            raise ValueError("low-rank changes go with an encoder that is frozen or free")
         return self
 
 

@@ -42,8 +42,8 @@ class RunOptions:
     """What a training command is told, the same for all three stages.
 
     Attributes:
-        recipe: a shipped recipe's name or the path of a recipe file; None = `adapt` where
-            `finetune` goes on from weights with patients of one's own, else `small`.
+        recipe: a shipped recipe's name, the path of a recipe file, or a recipe; None = `adapt`
+            where `finetune` goes on from weights with patients of one's own, else `small`.
         data: a data root whose sites of role `train` are used; None = OMNISYN_DATA, or else the
             simulator itself.
         label_maps: folders of label maps, whose simulated heads are trained on beside the
@@ -59,12 +59,14 @@ class RunOptions:
         resume: `auto` = go on in `out`, or in the newest unfinished run of the same settings;
             `never` = start anew; a path = go on in that run.
         save_every: steps between checkpoints; None = the recipe's.
-        clip_weights: pretrained weights of the text-image model, for `align`: `openai`,
-            `hf-hub:…` or a path.
-        objective: of `align`: `class` or `contrastive`; None = the recipe's.
+        clip_weights: pretrained weights of the text-image model, for `align`: a tag of open_clip
+            such as `openai`, `hf-hub:…` or a path.
+        objective: of `pretrain`: `contrastive` or `brainmvp`; of `align`: `class` or `contrastive`;
+            None = the recipe's.
+        adversarial: train `finetune` against a PatchGAN, whether or not the recipe does.
     """
 
-    recipe: str | Path | None = None
+    recipe: str | Path | Recipe | None = None
     data: Path | None = None
     label_maps: tuple[Path, ...] = ()
     out: Path | None = None
@@ -77,7 +79,8 @@ class RunOptions:
     resume: str = "auto"
     save_every: int | None = None
     clip_weights: str | None = None
-    objective: Literal["class", "contrastive"] | None = None
+    objective: str | None = None
+    adversarial: bool = False
 
 
 @dataclass(frozen=True)
@@ -91,7 +94,7 @@ class RunResult:
         finished: whether `final/` was written.
         stopped_by: `steps` or `time`.
         figures: the validation figures of the exported weights.
-        table: the confusion matrix of `align` as text, else empty.
+        table: the confusion matrix and the similarity matrix of `align` as text, else empty.
     """
 
     folder: Path

@@ -11,6 +11,7 @@ from accelerate import Accelerator
 from accelerate.state import AcceleratorState
 from accelerate.utils import DistributedDataParallelKwargs, broadcast_object_list
 
+from omnisyn.contrasts import NAMES
 from omnisyn.errors import InputError, UsageError
 from omnisyn.listeners import Note, unheard
 from omnisyn.models.device import choose_device
@@ -20,6 +21,7 @@ from omnisyn.simulate.cohort import load_cohort
 from omnisyn.simulate.label_maps import open_label_maps
 from omnisyn.simulate.stream import SimulatedSlices
 from omnisyn.studies.cache import CachedSlices
+from omnisyn.studies.chosen_contrasts import ChosenContrasts
 from omnisyn.studies.mixed import MixedSlices, OpenSource, parts_of_batch
 from omnisyn.studies.site import DataRoot
 from omnisyn.studies.slices import SliceSource
@@ -38,6 +40,13 @@ from omnisyn.training.run import (
 from omnisyn.training.stage import TrainingStage
 from omnisyn.volumes.atomic import atomic_directory
 
+OBJECTIVES: dict[Stage, tuple[str, ...]] = {
+    "pretrain": ("contrastive", "brainmvp"),
+    "align": ("class", "contrastive"),
+}
+ADVERSARIAL_WEIGHT = 0.01
+"""Of the PatchGAN where an option asks for one and the recipe has none: against errors of weight 1,
+as the published training of ResViT has it."""
 _MIXED_PRECISION = {"float32": "no", "bfloat16": "bf16", "float16": "fp16"}
 
 
@@ -87,6 +96,8 @@ def run_stage(
         if source is None:
             source = open_source(options, settings, say)
             held.callback(source.close)
+        if recipe.model.contrasts != NAMES:
+            source = ChosenContrasts(source, recipe.model.contrasts)
         accelerator = held.enter_context(accelerator_for(options))
         config = RunConfig(
             stage=name,
@@ -132,11 +143,16 @@ def resolved_recipe(name: Stage, options: RunOptions) -> Recipe:
         if name == "align":
             changes["text_steps"] = min(recipe.align.text_steps, options.max_steps // 2)
     if options.objective is not None:
-        if name != "align":
+        if options.objective not in OBJECTIVES.get(name, ()):
             raise UsageError(
-                "an objective can be chosen for align only", where=name, remedy="leave it out"
+                f"{name} has no objective '{options.objective}'",
+                remedy=f"use {' or '.join(OBJECTIVES[name])}" if name in OBJECTIVES else None,
             )
         changes["objective"] = options.objective
+    if options.adversarial:
+        if name != "finetune":
+            raise UsageError("only finetune trains adversarially", where=name)
+        changes["adversarial_weight"] = recipe.finetune.adversarial_weight or ADVERSARIAL_WEIGHT
     stage = recipe.stage(name).model_copy(update=changes)
     clip = recipe.clip
     if options.clip_weights is not None:
@@ -149,6 +165,8 @@ def resolved_recipe(name: Stage, options: RunOptions) -> Recipe:
 
 
 def _chosen_recipe(name: Stage, options: RunOptions) -> Recipe:
+    if isinstance(options.recipe, Recipe):
+        return options.recipe
     if options.recipe is not None:
         return load_recipe(options.recipe)
     weights = named_weights(options) if name == "finetune" else None
@@ -169,6 +187,7 @@ def open_source(options: RunOptions, settings: StageSettings, say: Note) -> Slic
         UsageError: a batch is too small to hold slices of every source.
     """
     shared: dict[str, Any] = {"crop": settings.crop, "seed": options.seed}
+    simulated = shared | {"any_protocol": settings.any_protocol}
     openers: list[OpenSource] = []
     shares: list[float] = []
     root = data_root(options.data)
@@ -193,7 +212,7 @@ def open_source(options: RunOptions, settings: StageSettings, say: Note) -> Slic
                 window=30,
                 pool=12,
                 validation_patients=3,
-                **shared,
+                **simulated,
             )
         )
         shares.append(settings.mixture.label_maps)
@@ -202,7 +221,7 @@ def open_source(options: RunOptions, settings: StageSettings, say: Note) -> Slic
         hospitals = load_cohort("hospitals")
         several: dict[str, Any] = {"window": 50, "validation_patients": 3} if openers else {}
         openers.append(
-            lambda size: SimulatedSlices(hospitals, batch_size=size, **shared, **several)
+            lambda size: SimulatedSlices(hospitals, batch_size=size, **simulated, **several)
         )
         shares.append(settings.mixture.procedural)
     if len(openers) > 1:

@@ -45,6 +45,11 @@ class TrainingStage(nn.Module, ABC):
     def network(self) -> nn.Module:
         """The network that is checkpointed, averaged and exported."""
 
+    @property
+    def companion(self) -> nn.Module | None:
+        """What is trained beside the network, checkpointed, and not handed on; None: nothing."""
+        return None
+
     @abstractmethod
     def forward(
         self, batch: SliceBatch | None, step: int, draws: torch.Generator

@@ -42,7 +42,9 @@ def direction_rows(generator: Generator, slices: SliceBatch) -> list[Row]:
         count = mask.sum(dim=(1, 2, 3))
         pixels.append(count)
         shown = torch.cat([images[:, contrast][:, None] for contrast in present])
-        maps = generator.encode(shown)
+        maps = generator.encode(
+            shown, torch.tensor(present, device=shown.device).repeat_interleave(len(images))
+        )
         here = torch.ones(len(images), 1, dtype=torch.bool, device=images.device)
         for number, source in enumerate(present):
             mine = slice(number * len(images), (number + 1) * len(images))

@@ -14,7 +14,7 @@ from omnisyn.studies.augment import (
     draw_augmentation,
 )
 from omnisyn.studies.seeding import generator_at
-from omnisyn.studies.slices import SliceBatch
+from omnisyn.studies.slices import SliceBatch, unknown_acquisition
 from tests.small_heads import NO_AUGMENTATION
 
 
@@ -27,6 +27,7 @@ def _batch(count: int = 3, rows: int = 40, columns: int = 36, seed: int = 0) -> 
         fat_suppressed=~flags,
         patients=tuple(f"sim-site/p{item}" for item in range(count)),
         pixel_mm=torch.ones(count),
+        acquisition=unknown_acquisition(count),
     )
 
 

@@ -68,6 +68,19 @@ def test_absent_contrasts_are_zero_and_present_ones_are_not(make_site: MakeSite)
             assert bool(batch.fat_suppressed[item, channel]) == suppressed
 
 
+def test_facts_of_the_acquisition_come_from_the_sidecars(make_site: MakeSite):
+    site = make_site(
+        patients={"p1": ("T1", "T2")},
+        rows=_rows({"p1": "train"}),
+        sidecars={"T2": {"RepetitionTime": 4.5, "EchoTime": 0.095, "MagneticFieldStrength": 3}},
+    )
+    batch = _cached(site).batch(0)
+    assert batch.acquisition.shape == (6, 6, 4)
+    for facts in batch.acquisition:
+        assert facts[NAMES.index("T2"), [0, 1, 3]].tolist() == pytest.approx([4500, 95, 3])
+        assert facts.isfinite().sum() == 3
+
+
 def test_patients_are_drawn_evenly_however_many_contrasts_they_have(make_site: MakeSite):
     parts = {"p1": "train", "p2": "train", "p3": "train"}
     site = make_site(

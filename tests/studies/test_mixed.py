@@ -18,7 +18,8 @@ class Constant:
         images = torch.full((self.size, 6, self.side, self.side), self.value + step)
         flags = torch.ones(self.size, 6, dtype=torch.bool)
         pixels = torch.full((self.size,), float(self.side))
-        return SliceBatch(images, flags, ~flags, (self.name,) * self.size, pixels)
+        facts = torch.full((self.size, 6, 4), self.value)
+        return SliceBatch(images, flags, ~flags, (self.name,) * self.size, pixels, facts)
 
     def validation(self):
         return [self.batch(0)]
@@ -47,6 +48,7 @@ def test_every_batch_holds_slices_of_every_source():
     assert batch.patients == ("a", "a", "a", "b", "b")
     assert batch.images[:, 0, 0, 0].tolist() == pytest.approx([2.1, 2.1, 2.1, 2.5, 2.5])
     assert batch.pixel_mm.tolist() == [8.0] * 5
+    assert batch.acquisition[:, 5, 3].tolist() == pytest.approx([0.1] * 3 + [0.5] * 2)
 
 
 def test_it_says_what_it_is_of():

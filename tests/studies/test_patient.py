@@ -1,5 +1,6 @@
 """A patient's folder becomes a study, and its faults name the patient."""
 
+import math
 from collections.abc import Callable
 from pathlib import Path
 
@@ -70,6 +71,12 @@ def test_fat_suppression_is_read_from_the_sidecar(
 ):
     patient = make_site(patients={"p1": ("T1",)}, sidecars={"T1": sidecar}).patients()[0]
     assert patient.fat_suppressed("T1") is expected
+
+
+def test_numbers_of_the_acquisition_are_those_of_the_sidecar(make_site: MakeSite):
+    sidecar = {"EchoTime": 0.012, "InversionTime": 0.9}
+    patient = make_site(patients={"p1": ("T1",)}, sidecars={"T1": sidecar}).patients()[0]
+    assert patient.acquisition("T1") == pytest.approx((math.nan, 12, 900, math.nan), nan_ok=True)
 
 
 def test_volume_without_a_sidecar_is_not_fat_suppressed(make_site: MakeSite):

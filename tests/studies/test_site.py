@@ -1,5 +1,6 @@
 """Sites and data roots: what is where, who is chosen, what is refused."""
 
+import shutil
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -16,6 +17,7 @@ from omnisyn.studies.site import (
     SiteSettings,
     open_site,
     register_site,
+    site_at,
     write_site,
 )
 from omnisyn.volumes.atomic import write_text_atomic
@@ -171,6 +173,24 @@ def test_folder_that_is_no_site_or_another_site_is_refused(make_site: MakeSite, 
     site.path.rename(site.path.with_name("sim-b"))
     with pytest.raises(InputError, match="sim-b says that it is site sim-a"):
         open_site(site.path.with_name("sim-b"))
+
+
+def test_folders_of_patients_are_an_external_site_where_no_file_describes_them(
+    make_site: MakeSite, tmp_path: Path
+):
+    site = make_site("sim-a")
+    assert site_at(site.path) == open_site(site.path)
+    plain = tmp_path / "plain"
+    shutil.copytree(site.path / "p1", plain / "p1")
+    found = site_at(plain)
+    assert (found.name, found.settings.role, found.settings.simulated) == (
+        "plain",
+        "external",
+        False,
+    )
+    assert [patient.identifier for patient in found.patients()] == ["p1"]
+    with pytest.raises(InputError, match="holds no patients"):
+        site_at(tmp_path)
 
 
 def test_site_without_patients_is_refused(tmp_path: Path):

@@ -10,7 +10,7 @@ from pathlib import Path
 import torch
 
 from omnisyn.studies.seeding import generator_at
-from omnisyn.studies.slices import SliceBatch
+from omnisyn.studies.slices import SliceBatch, unknown_acquisition
 from omnisyn.training.align import align
 from omnisyn.training.finetune import finetune
 from omnisyn.training.pretrain import pretrain
@@ -59,7 +59,9 @@ def discs(generator: torch.Generator, count: int, size: int, patient: str) -> Sl
     suppressed[0, 2] = True
     images = images * present[:, :, None, None]
     patients = (f"sim-discs/{patient}",) * count
-    return SliceBatch(images, present, suppressed, patients, torch.ones(count))
+    return SliceBatch(
+        images, present, suppressed, patients, torch.ones(count), unknown_acquisition(count)
+    )
 
 
 def train(stage: str, out: Path, pause: float = 0.0, **options: object) -> RunResult:

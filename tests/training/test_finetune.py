@@ -11,12 +11,17 @@ import pytest
 import torch
 
 from omnisyn.contrasts import NAMES
-from omnisyn.errors import ModelError
+from omnisyn.errors import InputError, ModelError
+from omnisyn.models.clip.model import build_clip
 from omnisyn.models.generator import Generator, build_generator
 from omnisyn.models.weights import load_weights
 from omnisyn.studies.seeding import generator_at
 from omnisyn.studies.slices import SliceBatch
-from omnisyn.training.artefacts import read_target_vectors, read_text_image
+from omnisyn.training.artefacts import (
+    prompt_sentences,
+    read_target_vectors,
+    read_text_image,
+)
 from omnisyn.training.finetune import Finetuning, finetune
 from omnisyn.training.recipe import load_recipe
 from omnisyn.training.run import RunOptions
@@ -52,7 +57,7 @@ def test_each_source_is_encoded_once_for_all_its_targets(
 ) -> None:
     encoded, decoded = [], []
     encode, decode = generator.encode, generator.decode
-    monkeypatch.setattr(generator, "encode", lambda x: encoded.append(len(x)) or encode(x))
+    monkeypatch.setattr(generator, "encode", lambda x, *c: encoded.append(len(x)) or encode(x, *c))
     monkeypatch.setattr(generator, "decode", lambda x, c: decoded.append(len(c)) or decode(x, c))
     trained = stage(generator, stand_in, directions=12, several_sources=0.5)
     trained(batch, 0, draws())
@@ -98,26 +103,144 @@ def test_fat_suppressed_targets_are_asked_for_by_their_own_vector(
     assert asked.count(("T2", True)) == 1
 
 
-def test_frozen_encoder_gets_no_gradient_and_a_trained_one_does(
+def test_only_what_is_free_of_the_encoder_gets_a_gradient(
     generator: Generator, batch: SliceBatch, stand_in: ModuleType
 ) -> None:
-    for frozen in (True, False):
-        trained = stage(generator, stand_in, freeze_encoder=frozen, several_sources=0.5)
+    learning = {}
+    for freedom in ("frozen", "partly", "free"):
+        trained = stage(generator, stand_in, encoder=freedom, several_sources=0.5)
         trained.train()
         trained.zero_grad()
         trained(batch, 0, draws())["loss"].backward()
         assert any(p.grad is not None for p in generator.decoder.parameters())
         assert any(p.grad is not None for p in generator.fusion.parameters())
-        learns = any(p.grad is not None for p in generator.encoder.parameters())
-        assert learns is not frozen
-        assert generator.encoder.training is not frozen
+        encoder = generator.encoder
+        learning[freedom] = {name for name, p in encoder.named_parameters() if p.grad is not None}
+        assert encoder.training is (freedom != "frozen")
+    assert learning["frozen"] == set()
+    assert learning["free"] == {name for name, _ in generator.encoder.named_parameters()}
+    assert set() < learning["partly"] < learning["free"]
+
+
+def test_an_adversary_trains_both_sides_at_once(
+    generator: Generator, batch: SliceBatch, stand_in: ModuleType
+) -> None:
+    trained = stage(generator, stand_in, adversarial_weight=0.1, adversarial_width=4)
+    losses = trained(batch, 0, draws())
+    losses["loss"].backward()
+    assert {"adversarial", "adversary"} <= set(losses)
+    assert trained.companion is not None
+    assert all(p.grad is not None for p in trained.companion.parameters())
+    plain = stage(generator, stand_in)
+    assert plain.companion is None
+    assert "adversary" not in plain(batch, 0, draws())
+
+
+@pytest.mark.parametrize("missing", ["pretrained", "aligned"])
+def test_a_run_may_begin_without_the_stage_before(
+    runs: Path, tmp_path: Path, stand_in: ModuleType, missing: str
+) -> None:
+    text = Path(stand_in.RECIPE).read_text().replace("text_weight = 0.1", f"{missing} = false")
+    recipe = tmp_path / "recipe.toml"
+    recipe.write_text(text)
+    other = {"pretrained": "align", "aligned": "pretrain"}[missing]
+    options = RunOptions(
+        recipe=recipe, out=tmp_path / "run", init=(str(runs / other),), device="cpu", max_steps=2
+    )
+    finetune(options, source=stand_in.Discs())
+    card = load_weights(tmp_path / "run").card
+    assert {"pretrain", "align"} & set(card.stages) == {other}
+
+
+def test_targets_may_be_asked_for_by_how_they_were_acquired(
+    generator: Generator, batch: SliceBatch, stand_in: ModuleType, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    text = build_clip(load_recipe(stand_in.RECIPE).clip)
+    settings = load_recipe(stand_in.RECIPE).finetune.model_copy(
+        update={"text_weight": 0.0, "described": 0.5}
+    )
+    trained = Finetuning(generator, None, settings, {}, text=text)
+    # Branches of the decoder begin at zero, and what steers them then gets no gradient.
+    with torch.no_grad():
+        for weight in generator.decoder.parameters():
+            weight += 0.02
+    facts = batch.acquisition.clone()
+    facts[..., 1] = 87.0
+    read: list[str] = []
+    encode = text.encode_text
+    monkeypatch.setattr(text, "encode_text", lambda texts: read.extend(texts) or encode(texts))
+    losses = trained(replace(batch, acquisition=facts), 0, draws())
+    losses["loss"].backward()
+    told = [each for each in read if "87" in each]
+    assert 0 < len(told) < len(read)
+    assert any(
+        weight.grad is not None and weight.grad.abs().sum() > 0 for weight in text.text_tower()
+    )
+    assert all(weight.grad is None for weight in text.image_tower())
+
+
+def test_a_text_tower_that_learns_is_handed_on_with_the_vectors_that_it_gives(
+    runs: Path, tmp_path: Path, stand_in: ModuleType
+) -> None:
+    recipe = tmp_path / "recipe.toml"
+    text = Path(stand_in.RECIPE).read_text()
+    recipe.write_text(text.replace("text_weight = 0.1", "described = 0.5"))
+    starts = (str(runs / "pretrain"), str(runs / "align"))
+    options = RunOptions(recipe=recipe, out=tmp_path / "run", init=starts, device="cpu")
+    finetune(options, source=stand_in.Discs())
+    loaded = load_weights(tmp_path / "run")
+    before = read_text_image(runs / "align" / "final")
+    after = loaded.text_tower()
+    with torch.no_grad():
+        old, new = (tower.encode_text(prompt_sentences()) for tower in (before, after))
+    assert not torch.allclose(old, new, atol=1e-3)
+    torch.testing.assert_close(loaded.generator.target_vectors, new, atol=1e-3, rtol=0)
+    # Resumed from its last checkpoint but one it ends the same.
+    whole = (tmp_path / "run/final/model.safetensors").read_bytes()
+    shutil.rmtree(sorted((tmp_path / "run/checkpoints").iterdir())[-1])
+    shutil.rmtree(tmp_path / "run/final")
+    finetune(options, source=stand_in.Discs())
+    assert (tmp_path / "run/final/model.safetensors").read_bytes() == whole
+
+
+def test_text_supervision_without_an_align_run_is_refused(
+    tmp_path: Path, stand_in: ModuleType
+) -> None:
+    recipe = tmp_path / "recipe.toml"
+    text = Path(stand_in.RECIPE).read_text()
+    recipe.write_text(text.replace("text_weight = 0.1", "text_weight = 0.1\naligned = false"))
+    with pytest.raises(InputError, match="'finetune' is not valid"):
+        finetune(RunOptions(recipe=recipe, out=tmp_path / "run"), source=stand_in.Discs())
+
+
+def test_other_contrasts_than_the_models_are_left_aside(
+    tmp_path: Path, stand_in: ModuleType, runs: Path
+) -> None:
+    recipe = tmp_path / "recipe.toml"
+    text = Path(stand_in.RECIPE).read_text().replace("text_weight = 0.1", "pretrained = false")
+    recipe.write_text(
+        text.replace("[model]", '[model]\ncontrasts = ["T2", "T1"]\narrangement = "2E2D"')
+    )
+    options = RunOptions(
+        recipe=recipe,
+        out=tmp_path / "run",
+        init=(str(runs / "align"),),
+        device="cpu",
+        max_steps=2,
+    )
+    result = finetune(options, source=stand_in.Discs())
+    assert "T1→T2" in result.table
+    assert "FLAIR" not in result.table
+    loaded = load_weights(tmp_path / "run")
+    assert loaded.card.contrasts == ("T1", "T2")
+    assert set(loaded.generator.encoder.networks) == {"T1", "T2"}
 
 
 def test_low_rank_training_changes_the_decoder_alone_and_exports_a_plain_generator(
     runs: Path, tmp_path: Path, stand_in: ModuleType
 ) -> None:
     recipe = tmp_path / "tiny-adapt.toml"
-    text = Path(stand_in.RECIPE).read_text().replace("freeze_encoder = false", "low_rank = 2")
+    text = Path(stand_in.RECIPE).read_text().replace('encoder = "free"', "low_rank = 2")
     recipe.write_text(text.replace("text_weight = 0.1", "text_weight = 0.0"))
     weights = str(runs / "finetune/final/model.safetensors")
     options = RunOptions(
@@ -171,7 +294,9 @@ def shown(
         trained = stage(generator, stand_in, **changes)
         encode, losses = generator.encode, trained._losses
         monkeypatch.setattr(
-            generator, "encode", lambda images: sources.append(images) or encode(images)
+            generator,
+            "encode",
+            lambda images, *shown: sources.append(images) or encode(images, *shown),
         )
         monkeypatch.setattr(
             trained,
@@ -294,7 +419,7 @@ def test_weights_on_the_hub_are_a_start(
 ) -> None:
     hub.create("org/model")
     final = runs / "finetune/final"
-    files = {name: (final / name).read_bytes() for name in ("model.safetensors", "model.json")}
+    files = {path.name: path.read_bytes() for path in final.iterdir()}
     address = f"hf-hub:org/model@{hub.add('org/model', files)}"
     begun = (address, str(runs / "align"))
     stand_in.train("finetune", tmp_path / "run", init=begun, max_steps=1)

@@ -15,6 +15,8 @@ from omnisyn.training.objectives import (
     image_text_contrastive,
     image_text_logits,
     info_nce,
+    nearest_image_is_right,
+    nearest_text_is_right,
     pixel_weights,
     prompt_distance,
     prompt_separation,
@@ -245,3 +247,11 @@ def test_losses_keep_their_value_when_images_change_their_order(
         assert torch.allclose(
             feature_alignment(shuffled, SLICES[moved]), feature_alignment(maps, SLICES), rtol=1e-4
         )
+
+
+def test_retrieval_asks_each_image_for_its_text_and_each_text_for_an_image_of_its_own() -> None:
+    similarity = torch.tensor([[0.9, 0.1, 0.0], [0.8, 0.7, 0.0], [0.2, 0.6, 0.5]])
+    labels = torch.tensor([0, 1, 1])
+    assert nearest_text_is_right(similarity, labels).tolist() == [True, False, True]
+    # The third text's nearest image shows the second.
+    assert nearest_image_is_right(similarity, labels).tolist() == [True, True, False]

@@ -32,7 +32,7 @@ def test_all_contrasts_go_through_the_encoder_in_one_pass(
 ) -> None:
     passes = []
     encode = generator.encode
-    monkeypatch.setattr(generator, "encode", lambda x: passes.append(len(x)) or encode(x))
+    monkeypatch.setattr(generator, "encode", lambda x, *c: passes.append(len(x)) or encode(x, *c))
     stage = Pretraining(generator, load_recipe(stand_in.RECIPE).pretrain)
     stage(stand_in.discs(generator_at(1), 3, 32, "x"), 0, torch.Generator())
     assert passes == [12]

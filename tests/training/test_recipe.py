@@ -36,7 +36,7 @@ def test_paper_has_the_published_figures() -> None:
     assert (paper.align.objective, paper.align.text_steps) == ("class", 1000)
     assert paper.align.optimizer.learning_rate == 1e-5
     assert (paper.finetune.mse_weight, paper.finetune.text_weight) == (3, 1)
-    assert paper.finetune.freeze_encoder
+    assert paper.finetune.encoder == "frozen"
     assert paper.finetune.batch_size == 32
     for stage in (paper.pretrain, paper.finetune):
         assert stage.optimizer.learning_rate == 1e-4
@@ -67,6 +67,16 @@ def test_unknown_key_is_refused_with_the_nearest_one(tmp_path: Path) -> None:
         ("embed_size = 16", "embed_size = 32", "condition_size"),
         ("steps = 6\nbatch_size = 3\ncrop = 32\nvalidate_every = 4", "steps = 0", "steps"),
         ('"contrastive"\nsteps = 6', '"class"\nsteps = 6\ntext_steps = 6', "text_steps"),
+        (
+            '"contrastive"\nsteps = 6',
+            '"class"\ntext_targets = "similar"\nsteps = 6',
+            "needs the objective contrastive",
+        ),
+        (
+            '"contrastive"\nsteps = 6',
+            '"class"\nacquisition_weight = 1.0\nsteps = 6',
+            "acquisition_weight needs the objective contrastive",
+        ),
         (
             "[finetune.optimizer]",
             "[finetune.mixture]\npatients = 0\n[finetune.optimizer]",

@@ -129,11 +129,12 @@ def test_patients_are_mixed_with_simulated_heads_as_the_recipe_says(
     write_site(tmp_path / "sites", SiteSettings(name="clinic", role="train"))
     monkeypatch.setattr(session, "CachedSlices", Recorded)
     monkeypatch.setattr(session, "SimulatedSlices", Recorded)
-    settings = load_recipe("small").finetune
+    settings = load_recipe("small").finetune.model_copy(update={"any_protocol": 0.25})
     options = RunOptions(data=tmp_path / "sites", label_maps=(tmp_path,))
     open_source(options, settings, lambda line: None)
     assert [each["batch_size"] for each in opened] == [1, 3, 2]
     assert opened[0]["grey_scales"] == settings.mixture.grey_scales != {}
+    assert [each.get("any_protocol") for each in opened] == [None, 0.25, 0.25]
     opened.clear()
     open_source(RunOptions(data=tmp_path / "sites"), settings, lambda line: None)
     assert [each["batch_size"] for each in opened] == [6]
