@@ -158,13 +158,15 @@ class _Dropping(torch.nn.Module):
         self.generator, self.draws = generator, torch.Generator().manual_seed(0)
         self.condition, self.decode = generator.condition, generator.decode
 
-    def encode_sources(self, images: torch.Tensor, present: torch.Tensor) -> list[torch.Tensor]:
+    def encode_sources(
+        self, images: torch.Tensor, present: torch.Tensor, contrasts: torch.Tensor
+    ) -> list[torch.Tensor]:
         """Maps, of whose channels a part is zero and the rest as much stronger."""
         return [
             maps
             * (torch.rand(*maps.shape[:2], 1, 1, generator=self.draws) >= _DROPPED)
             / (1 - _DROPPED)
-            for maps in self.generator.encode_sources(images, present)
+            for maps in self.generator.encode_sources(images, present, contrasts)
         ]
 
 

@@ -141,6 +141,13 @@ class Geometry:
         """mm between (slices, rows, columns) on the model grid."""
         return _floats(np.array(self.spacing)[self._model_axes][::-1])
 
+    def slice_centres(self) -> NDArray[np.float64]:
+        """RAS+ world positions in mm of the middles of the model grid's slices, [slices, 3]."""
+        axis = self._model_axes[2]
+        indices = np.tile((np.array(self.shape) - 1) / 2, (self.shape[axis], 1))
+        indices[:, axis] = np.arange(self.shape[axis])[self._flips[0]]
+        return np.asarray(indices @ self.affine[:3, :3].T + self.affine[:3, 3])
+
     @cached_property
     def _axes(self) -> tuple[tuple[int, ...], tuple[bool, ...]]:
         """For each file axis: the world axis it runs along, and whether it grows with it.

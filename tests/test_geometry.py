@@ -198,3 +198,25 @@ def test_arrays_of_another_shape_are_refused():
         geometry.to_slices(np.zeros((2, 3, 4)))
     with pytest.raises(ValueError, match="slices"):
         geometry.from_slices(np.zeros((4, 3, 2)))
+
+
+def test_slices_lie_where_their_middle_voxels_do():
+    turned = np.array([[0, 0, 2.0, 5], [-3.0, 0, 0, 60], [0, -4.0, 0, 7], [0, 0, 0, 1]])
+    geometry = Geometry((3, 5, 7), turned)
+
+    centres = geometry.slice_centres()
+
+    # The slices run along the second axis of the file, which points down: the last comes first.
+    assert centres.shape == (5, 3)
+    np.testing.assert_allclose(centres[0], turned[:3] @ [1, 4, 3, 1])
+    np.testing.assert_allclose(np.diff(centres, axis=0), [[0, 0, 4.0]] * 4)
+
+
+def test_positions_of_oblique_slices_follow_their_slant():
+    affine = np.diag([2.0, 2.0, 5.0, 1.0])
+    affine[1, 2] = 1.5
+
+    centres = Geometry((3, 3, 4), affine).slice_centres()
+
+    np.testing.assert_allclose(centres[0], [2, 2, 0])
+    np.testing.assert_allclose(np.diff(centres, axis=0), [[0, 1.5, 5]] * 3)

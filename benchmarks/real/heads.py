@@ -15,7 +15,7 @@ from omnisyn.evaluation.lesions import Lesion, find_lesions, label_lesions
 from omnisyn.evaluation.results import Direction
 from omnisyn.evaluation.scoring import REGIONS, subject_of
 from omnisyn.studies.patient import Patient
-from omnisyn.studies.site import SITE_FILE, Site, SiteSettings, open_site
+from omnisyn.studies.site import SITE_FILE, Site, site_at
 from omnisyn.volumes.normalize import head_mask, head_slices
 
 SINGLE = tuple(
@@ -94,14 +94,11 @@ class Head:
 
 def sites_in(root: Path) -> list[Site]:
     """The folders of a root that are sites, or hold a folder of contrasts for each patient."""
-    found = []
-    for folder in sorted(path for path in root.iterdir() if path.is_dir()):
-        if (folder / SITE_FILE).is_file():
-            found.append(open_site(folder))
-        elif any(folder.glob("*/T1.nii.gz")):
-            settings = SiteSettings(name=folder.name, role="external")
-            found.append(Site(folder, settings))
-    return found
+    return [
+        site_at(folder)
+        for folder in sorted(path for path in root.iterdir() if path.is_dir())
+        if (folder / SITE_FILE).is_file() or any(folder.glob("*/T1.nii.gz"))
+    ]
 
 
 def read_heads(patients: Iterable[Patient], every: int) -> list[Head]:

@@ -7,6 +7,7 @@ file's, else the default.
 from __future__ import annotations
 
 from difflib import get_close_matches
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -100,6 +101,52 @@ def _spellings(parameter: Any) -> list[str]:
     return long_names + [name.replace("-", "_") for name in long_names]
 
 
+class Nonfinite(StrEnum):
+    """What to do with voxels that are no numbers."""
+
+    REFUSE = "refuse"
+    ZERO = "zero"
+
+
+Sources = Annotated[
+    list[str],
+    typer.Option(
+        "--src",
+        "-s",
+        metavar="[CONTRAST=]PATH",
+        help="A NIfTI file, a DICOM folder, or a folder of patients. Repeat it for several "
+        "contrasts of one patient. The contrast comes from CONTRAST=, the sidecar, the DICOM "
+        "header or the name.",
+    ),
+]
+Series = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--series",
+        metavar="NUMBER|UID|NAME",
+        help="Which series of the DICOM folder (omnisyn inspect lists them). Repeatable.",
+    ),
+]
+VolumeNumber = Annotated[
+    int | None,
+    typer.Option("--volume", metavar="N", min=1, help="Which volume of a 4D NIfTI file."),
+]
+AllowGaps = Annotated[
+    bool, typer.Option("--allow-gaps", help="Interpolate missing or uneven DICOM slices.")
+]
+NonfiniteVoxels = Annotated[
+    Nonfinite, typer.Option("--nonfinite", help="What to do with NaN and infinite voxels.")
+]
+Strict = Annotated[
+    bool, typer.Option("--strict", help="Refuse an image for what is else a warning.")
+]
+SkipExisting = Annotated[
+    bool,
+    typer.Option("--skip-existing", help="Leave results alone whose hashes still match."),
+]
+FailFast = Annotated[
+    bool, typer.Option("--fail-fast", help="Stop at the first patient that fails.")
+]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Errors only on stderr.")]
 Verbose = Annotated[
     int,

@@ -10,15 +10,24 @@ import typer
 
 from omnisyn import api
 from omnisyn.cli.options import (
+    AllowGaps,
     Cache,
     Config,
     Device,
+    FailFast,
+    Nonfinite,
+    NonfiniteVoxels,
     Overwrite,
     Precision,
     Quiet,
+    Series,
     Sessions,
+    SkipExisting,
+    Sources,
+    Strict,
     Subjects,
     Verbose,
+    VolumeNumber,
     Weights,
     application,
     console_of,
@@ -36,37 +45,48 @@ class Format(StrEnum):
     DICOM = "dicom"
 
 
-class Nonfinite(StrEnum):
-    """What to do with voxels that are no numbers."""
-
-    REFUSE = "refuse"
-    ZERO = "zero"
-
-
 @app.command(epilog="For research only: synthetic images must not be used for diagnosis.")
 def synthesize(
     ctx: typer.Context,
-    src: Annotated[
-        list[str],
-        typer.Option(
-            "--src",
-            "-s",
-            metavar="[CONTRAST=]PATH",
-            help="A NIfTI file, a DICOM folder, or a folder of patients. Repeat it for several "
-            "contrasts of one patient. The contrast comes from CONTRAST=, the sidecar, the DICOM "
-            "header or the name.",
-        ),
-    ],
+    src: Sources,
     target: Annotated[
-        list[str],
+        list[str] | None,
         typer.Option(
             "--target",
             "-t",
             metavar="CONTRAST",
             help="T1, T1c, T2, FLAIR, PD, MRA, or all (every one that is not a source). "
-            "Repeatable.",
+            "Repeatable. A --prompt that names a contrast needs none.",
         ),
-    ],
+    ] = None,
+    te: Annotated[
+        float | None,
+        typer.Option("--te", metavar="MS", help="Make it as if with this echo time."),
+    ] = None,
+    tr: Annotated[
+        float | None,
+        typer.Option("--tr", metavar="MS", help="Make it as if with this repetition time."),
+    ] = None,
+    ti: Annotated[
+        float | None,
+        typer.Option("--ti", metavar="MS", help="Make it as if with this inversion time."),
+    ] = None,
+    field: Annotated[
+        float | None,
+        typer.Option("--field", metavar="T", help="Make it as if at this field strength."),
+    ] = None,
+    fat_suppressed: Annotated[
+        bool, typer.Option("--fat-suppressed", help="Make it with suppressed fat.")
+    ] = False,
+    prompt: Annotated[
+        str | None,
+        typer.Option(
+            "--prompt",
+            metavar="TEXT",
+            help="Say in words what to make. This, --te, --tr, --ti and --field take weights with "
+            "a text tower.",
+        ),
+    ] = None,
     output: Annotated[
         Path, typer.Option("--output", "-o", metavar="DIR", help="Folder for the results.")
     ] = Path("omnisyn-out"),
@@ -89,29 +109,13 @@ def synthesize(
         bool,
         typer.Option("--match-source", help="Scale the values to the source's range, not [0, 1]."),
     ] = False,
-    series: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--series",
-            metavar="NUMBER|UID|NAME",
-            help="Which series of the DICOM folder (omnisyn inspect lists them). Repeatable.",
-        ),
-    ] = None,
+    series: Series = None,
     subject: Subjects = None,
     session: Sessions = None,
-    volume: Annotated[
-        int | None,
-        typer.Option("--volume", metavar="N", min=1, help="Which volume of a 4D NIfTI file."),
-    ] = None,
-    allow_gaps: Annotated[
-        bool, typer.Option("--allow-gaps", help="Interpolate missing or uneven DICOM slices.")
-    ] = False,
-    nonfinite: Annotated[
-        Nonfinite, typer.Option("--nonfinite", help="What to do with NaN and infinite voxels.")
-    ] = Nonfinite.REFUSE,
-    strict: Annotated[
-        bool, typer.Option("--strict", help="Refuse an image for what is else a warning.")
-    ] = False,
+    volume: VolumeNumber = None,
+    allow_gaps: AllowGaps = False,
+    nonfinite: NonfiniteVoxels = Nonfinite.REFUSE,
+    strict: Strict = False,
     format: Annotated[
         Format,
         typer.Option("--format", help="dicom: a derived series, from a DICOM source only."),
@@ -120,13 +124,8 @@ def synthesize(
         bool, typer.Option("--anonymize", help="Take the patient out of the DICOM output.")
     ] = False,
     overwrite: Overwrite = False,
-    skip_existing: Annotated[
-        bool,
-        typer.Option("--skip-existing", help="Leave results alone whose hashes still match."),
-    ] = False,
-    fail_fast: Annotated[
-        bool, typer.Option("--fail-fast", help="Stop at the first patient that fails.")
-    ] = False,
+    skip_existing: SkipExisting = False,
+    fail_fast: FailFast = False,
     weights: Weights = None,
     device: Device = "auto",
     precision: Precision = "float32",
@@ -145,8 +144,14 @@ def synthesize(
     with console.progress() as progress:
         outputs = api.synthesize(
             src,
-            target,
+            target or (),
             output,
+            prompt=prompt,
+            echo_time_ms=te,
+            repetition_time_ms=tr,
+            inversion_time_ms=ti,
+            field_tesla=field,
+            fat_suppressed=fat_suppressed,
             weights=weights,
             device=device,
             precision=precision,

@@ -36,17 +36,22 @@ def brightest_possible(sources: Mapping[str, Slices], pixel_mm: tuple[float, flo
     shown = list(sources.values())
     brightest: Slices = np.max(shown, axis=0)
     for plane, found in zip(brightest, head_mask(shown), strict=True):
-        head = _without_specks(found, _SPECK_MM2 / (rows_mm * columns_mm))
+        head = without_specks(found, rows_mm * columns_mm)
         if head.any():
             plane[distance_transform_edt(~head, sampling=pixel_mm) <= MARGIN_MM] = 1
     return brightest
 
 
-def _without_specks(head: NDArray[np.bool_], least_pixels: float) -> NDArray[np.bool_]:
+def without_specks(head: NDArray[np.bool_], pixel_mm2: float) -> NDArray[np.bool_]:
+    """A slice's mask (rows, columns) without the parts that are too small to be of a head.
+
+    Args:
+        pixel_mm2: area of a pixel.
+    """
     from scipy.ndimage import label
 
     parts, _ = label(head)
-    large = np.bincount(parts.ravel()) >= least_pixels
+    large = np.bincount(parts.ravel()) >= _SPECK_MM2 / pixel_mm2
     large[0] = False
     kept: NDArray[np.bool_] = large[parts]
     return kept

@@ -84,13 +84,14 @@ def run_batch(
         PartialFailure: some or all of several patients failed; the others are written.
     """
     outputs: list[Output] = []
-    failures: list[str] = []
-    model = cache(load)
-    for number, patient in enumerate(patients, start=1):
-        label = "" if len(patients) == 1 else f"patient {number}/{len(patients)} "
-        try:
-            loaded = read_patient(patient, request, note, alone=len(patients) == 1)
-            outputs += synthesize_patient(
+
+    @cache
+    def model() -> Synthesizer:
+        return load().asking(request.asked.acquisition, request.asked.prompt)
+
+    def work(patient: PatientSources, loaded: LoadedPatient, label: str) -> None:
+        outputs.extend(
+            synthesize_patient(
                 loaded,
                 request,
                 model(),
@@ -98,6 +99,32 @@ def run_batch(
                 result=result,
                 progress=labelled(progress, label),
             )
+        )
+
+    each_patient(patients, request, work, note)
+    return outputs
+
+
+def each_patient(
+    patients: Sequence[PatientSources],
+    request: Request,
+    work: Callable[[PatientSources, LoadedPatient, str], None],
+    note: Note = unheard,
+) -> None:
+    """Read every patient and do the work; go on with the others when one fails.
+
+    Args:
+        work: takes a patient, what was read of it, and a label for progress that says which it is.
+
+    Raises:
+        OmnisynError, PartialFailure: as `run_batch`.
+    """
+    failures: list[str] = []
+    for number, patient in enumerate(patients, start=1):
+        label = "" if len(patients) == 1 else f"patient {number}/{len(patients)} "
+        try:
+            loaded = read_patient(patient, request, note, alone=len(patients) == 1)
+            work(patient, loaded, label)
         except (UsageError, ModelError, OSError):
             # What was asked for, or what it is to be done with, is wrong for every patient. Faults
             # of the disk are errors of ours by now: an OSError is that of a reader who has gone.
@@ -114,7 +141,6 @@ def run_batch(
             remedy="the lines above say why"
             + ("; the others are written" if len(failures) < len(patients) else ""),
         )
-    return outputs
 
 
 def synthesize_patient(
@@ -141,7 +167,7 @@ def synthesize_patient(
         )
     paths = {name: volume_path(patient, request, name) for name in targets}
     if request.skip_existing:
-        weights = synthesizer.identity.sha256
+        weights = synthesizer.identity
         for name in [n for n in targets if already_made(paths[n], n, patient, weights, request)]:
             note(f"{paths.pop(name).name}: left alone, it is there and its hashes match")
         targets = tuple(paths)
@@ -160,6 +186,8 @@ def synthesize_patient(
     outputs = []
     # Made before the work, so that a folder that cannot be made is known at once.
     with output_folder(request.output / patient.folder), described_folder(request, patient):
+        for sentence in synthesizer.oddities(targets):
+            remark(sentence)
         model = synthesizer.telling(remark).on_pixels_of(patient.sources)
         scaled = model.scaled(patient.sources)
         familiarity = model.familiarity(scaled)
@@ -229,6 +257,6 @@ def _refuse_output_inside_sources(
             raise InputError(
                 "the output folder lies inside the source",
                 where=name_of(folder),
-                remedy="choose another --output"
+                remedy="choose another output folder"
                 + (f", such as {DERIVATIVES}/omnisyn in it" if bids else ""),
             )

@@ -18,10 +18,10 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch.nn import functional
 
 from omnisyn.contrasts import NAMES
 from omnisyn.errors import InputError
+from omnisyn.inference.regions import framed, region_means
 from omnisyn.inference.uncertainty import Slices
 from omnisyn.inference.way_back import INVERTED, likeliest, without_agent
 from omnisyn.models.generator import Generator
@@ -150,8 +150,10 @@ def examine(
         chosen: `examined_slices` of it, (slices, rows, columns) in [0, 1] on the model grid.
         changed: what `changed_on_the_way` found for them.
     """
-    distances = statistics.distances(describe(generator, chosen, device))
-    turned = statistics.distances(describe(generator, np.rot90(chosen, 2, (1, 2)), device))
+    distances = statistics.distances(describe(generator, chosen, given_as, device))
+    turned = statistics.distances(
+        describe(generator, np.rot90(chosen, 2, (1, 2)), given_as, device)
+    )
     nearest = min(distances, key=distances.__getitem__)
     given = without_agent(given_as)
     known = given if given in distances else nearest
@@ -191,19 +193,15 @@ def uprightness(slices: Slices) -> float:
 
 
 @torch.inference_mode()
-def describe(generator: Generator, slices: Slices, device: torch.device) -> Description:
+def describe(
+    generator: Generator, slices: Slices, given_as: str, device: torch.device
+) -> Description:
     """Describe a few slices of one volume: (channels,), the mean over the slices."""
-    # Padded here, so that the halves lie on the maps exactly.
-    _, rows, columns = slices.shape
-    frame = ((0, 0), (0, -rows % generator.stride), (0, -columns % generator.stride))
-    framed = np.pad(slices, frame).astype(np.float32, copy=False)
-    images = torch.from_numpy(framed).to(device)
-    halves = torch.from_numpy(_halves(head_mask([framed]))).to(device)
-    parts = []
-    for maps in generator.encode(images[:, None])[-_MAPS:]:
-        shares = functional.adaptive_avg_pool2d(halves, (maps.shape[-2], maps.shape[-1]))
-        sums = torch.einsum("nhrc,ndrc->nhd", shares, maps.float())
-        parts.append(sums / shares.sum(dim=(2, 3)).clamp_min(1e-3)[..., None])
+    halves = torch.from_numpy(_halves(head_mask([slices]))).to(device)
+    images = torch.from_numpy(np.ascontiguousarray(slices, dtype=np.float32)).to(device)
+    images, halves = framed(generator.stride, images[:, None], halves)
+    shown = torch.full((len(images),), NAMES.index(given_as), device=device)
+    parts = [region_means(maps, halves) for maps in generator.encode(images, shown)[-_MAPS:]]
     described: Description = torch.cat(parts, dim=2).mean(dim=0).flatten().cpu().numpy()
     return described
 
@@ -226,8 +224,8 @@ def fit_familiarity(
     for owner, patient in enumerate(patients):
         for channel in np.flatnonzero(patient.present.all(dim=0).cpu().numpy()):
             slices = patient.images[:, int(channel)].cpu().numpy()
-            rows.append(describe(generator, examined_slices(slices), device))
             names.append(NAMES[channel])
+            rows.append(describe(generator, examined_slices(slices), names[-1], device))
             owners.append(owner)
     return _statistics(np.stack(rows), names, owners)
 

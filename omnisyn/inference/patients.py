@@ -205,7 +205,7 @@ def _refuse_one_place(patients: Sequence[PatientSources]) -> None:
                     "the results of two patients would have one name",
                     why=" and ".join(dict.fromkeys([other.name, patient.name])),
                     remedy="give every folder once, and run folders whose patients share a name "
-                    "apart, each with an --output of its own",
+                    "apart, each with an output folder of its own",
                 )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import textwrap
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -23,6 +24,13 @@ _COLUMN_INCHES = 2.4
 _LARGEST_ASPECT = 4.0
 _DOTS_PER_INCH = 110
 _LINE_INCHES = 0.14
+_HEAD_INCHES = 0.5
+_TITLE_INCHES = 0.17
+"""Of a title's every line but the first."""
+_TITLE_CHARACTERS = 32
+"""So many have room above one column."""
+_TITLE_LINES = 2
+"""So many may what was asked for take, below the target's name."""
 _SYNTHETIC_COLOUR = "#ffb000"
 _WARNING_COLOUR = "#ff5030"
 # Black in the middle, so that a difference of zero looks like the background of its neighbours.
@@ -57,6 +65,7 @@ def preview_png(
     *,
     truth: NDArray[np.float32] | None,
     expected_error: NDArray[np.float32] | None = None,
+    asked: str = "",
     headlines: Sequence[str] = (),
     slice_spacing: tuple[float, float, float],
     simulated: bool,
@@ -70,6 +79,7 @@ def preview_png(
         synthetic: the synthesized volume, same shape, in [0, 1].
         truth: the scaled real volume, same shape, where there is one.
         expected_error: the map of the synthetic volume's expected error, same shape.
+        asked: what was asked for besides the target's name, in ASCII; stands in its title.
         headlines: what is odd about the sources, a few words each; the picture says so.
         slice_spacing: mm between slices, rows and columns.
         simulated: whether the patient is simulated; the picture says so.
@@ -79,7 +89,8 @@ def preview_png(
         The bytes of a PNG file, without a time stamp, so that equal runs give equal files.
     """
     panels = [Panel(name, slices) for name, slices in sources.items()]
-    panels.append(Panel(f"{target} SYNTHETIC", synthetic))
+    titled = textwrap.wrap(asked, _TITLE_CHARACTERS, max_lines=_TITLE_LINES, placeholder=" ...")
+    panels.append(Panel("\n".join([f"{target} SYNTHETIC", *titled]), synthetic))
     if expected_error is not None:
         panels.append(
             Panel(f"expected error (to {_ERROR_LIMIT})", expected_error, _ERROR_LIMIT, "inferno")
@@ -102,14 +113,18 @@ def preview_png(
     shape = min(max(height / width, 1 / _LARGEST_ASPECT), _LARGEST_ASPECT)
     row_inches = _COLUMN_INCHES * shape
 
+    head_inches = _HEAD_INCHES + _TITLE_INCHES * len(titled)
     foot_inches = 0.25 + _LINE_INCHES * len(headlines)
     figure = Figure(
-        figsize=(_COLUMN_INCHES * len(panels), row_inches * len(chosen) + 0.5 + foot_inches),
+        figsize=(
+            _COLUMN_INCHES * len(panels),
+            row_inches * len(chosen) + head_inches + foot_inches,
+        ),
         dpi=_DOTS_PER_INCH,
         facecolor="black",
     )
     FigureCanvasAgg(figure)
-    top = 1 - 0.5 / figure.get_figheight()
+    top = 1 - head_inches / figure.get_figheight()
     bottom = foot_inches / figure.get_figheight()
     grid = figure.subplots(
         len(chosen),
@@ -137,7 +152,7 @@ def preview_png(
                 interpolation="nearest",
             )
             if row == 0:
-                made = "SYNTHETIC" in panel.title
+                made = panel.slices is synthetic
                 axes.set_title(
                     panel.title, color=_SYNTHETIC_COLOUR if made else "white", fontsize=10, pad=4
                 )

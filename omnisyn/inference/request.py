@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from omnisyn.errors import UsageError
+from omnisyn.inference.asked import Asked
 from omnisyn.volumes.options import DEFAULT as READ_DEFAULT
 from omnisyn.volumes.options import ReadOptions
 from omnisyn.volumes.volume import Volume
@@ -23,6 +24,7 @@ class Request:
     Attributes:
         targets: contrast names or `all`.
         output: folder for the results.
+        asked: what is said of the targets besides their names.
         preview: write a picture beside each volume.
         uncertainty: write a map of the expected error beside each volume.
         truth: real volumes by target name, for the preview only.
@@ -42,6 +44,7 @@ class Request:
 
     targets: tuple[str, ...]
     output: Path
+    asked: Asked = field(default_factory=Asked)
     preview: bool = False
     uncertainty: bool = False
     truth: Mapping[str, Path] | None = None

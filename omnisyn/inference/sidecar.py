@@ -29,6 +29,14 @@ class ModelIdentity:
     sha256: str
     device: str
     precision: str
+    text_sha256: str | None = None
+    """Hash of the weights' text tower, where they have one."""
+
+    @property
+    def told(self) -> dict[str, str]:
+        """What a sidecar says of the weights."""
+        text = {} if self.text_sha256 is None else {"TextTowerSHA256": self.text_sha256}
+        return {"Name": self.name, "SHA256": self.sha256, **text}
 
 
 def versions() -> dict[str, str]:
@@ -52,6 +60,7 @@ def synthesis_sidecar(
     values: str,
     familiarity: Mapping[str, Any],
     arguments: Mapping[str, Any],
+    asked_for: Mapping[str, Any],
     warnings: Sequence[str],
     simulated: bool,
 ) -> dict[str, Any]:
@@ -64,6 +73,8 @@ def synthesis_sidecar(
         values: one sentence on what the voxel values mean.
         familiarity: by source, how much it is like what the model was trained on.
         arguments: the request, with basenames in the place of paths.
+        asked_for: how the target was asked for besides its name. Nothing was acquired so: it does
+            not stand where BIDS looks for an acquisition.
         warnings: what was odd about the sources or was done to them.
         simulated: whether any source is a simulated patient.
     """
@@ -77,13 +88,14 @@ def synthesis_sidecar(
         "Sources": list(source_names),
         "SourceContrasts": list(sources),
         "SourceSHA256": [volume.provenance.sha256 for volume in sources.values()],
-        "Model": {"Name": model.name, "SHA256": model.sha256},
+        "Model": model.told,
         "Device": model.device,
         "Precision": model.precision,
         # Synthesis draws no random numbers; null says so where a reader looks for the seed.
         "Seed": None,
         "Versions": versions(),
         "Arguments": dict(arguments),
+        **({"AskedFor": dict(asked_for)} if asked_for else {}),
         "Values": values,
         "Familiarity": dict(familiarity),
         "Geometry": {

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -11,8 +11,10 @@ import torch
 from numpy.typing import NDArray
 
 from omnisyn.contrasts import NAMES, contrast
-from omnisyn.errors import ModelError, ResourceError, UsageError
+from omnisyn.errors import ModelError, UsageError
 from omnisyn.inference.air import brightest_possible
+from omnisyn.inference.asked import Asked
+from omnisyn.inference.batches import in_batches
 from omnisyn.inference.calibration import Calibration, read_calibration
 from omnisyn.inference.familiarity import Familiarity, examine, examined_slices
 from omnisyn.inference.magnify import magnified_size, resized
@@ -22,16 +24,16 @@ from omnisyn.inference.shared_detail import with_shared_detail
 from omnisyn.inference.sidecar import ModelIdentity
 from omnisyn.inference.uncertainty import expected_errors
 from omnisyn.inference.way_back import changed_on_the_way
+from omnisyn.inference.worded import WordedTargets
 from omnisyn.listeners import Note, Progress, unheard, unwatched
+from omnisyn.models.clip.text_image import TextImageModel
+from omnisyn.models.clip.texts import Acquisition
 from omnisyn.models.device import choose_device, choose_precision
 from omnisyn.models.generator import Generator
+from omnisyn.models.text_tower import no_text_tower
 from omnisyn.models.weights import load_weights
 from omnisyn.volumes.normalize import scale
 from omnisyn.volumes.volume import Volume
-
-# Pixels of one batch of slices, over all sources. On a CPU more than fits its caches is slower; on
-# a GPU the batch hides the cost of starting kernels.
-_BATCH_PIXELS = {"cpu": 2 * 256 * 256, "cuda": 32 * 256 * 256, "mps": 16 * 256 * 256}
 
 
 @dataclass(frozen=True)
@@ -48,6 +50,12 @@ class Synthesizer:
         working_mm: pixel size to which coarser slices are magnified; None = as they are.
         pixel_mm: size of the pixels of what it is given, rows and columns; None = not known, and
             nothing is magnified.
+        asked: how targets are asked for, besides their names.
+        worded: their conditions, where they are asked for in words; else the canonical ones.
+        read_text_tower: reads what turns words into conditions; None = there is none.
+        described: whether the weights were trained to heed how a target is acquired.
+        plain: whether it gives what the network makes of the pixels as they are: not magnified, and
+            without what is known besides (air, detail that two contrasts share).
         note: hears what a user should know (a fallback, a halved batch).
     """
 
@@ -59,6 +67,11 @@ class Synthesizer:
     calibration: Calibration | None = None
     working_mm: float | None = None
     pixel_mm: tuple[float, float] | None = None
+    asked: Asked = field(default_factory=Asked)
+    worded: WordedTargets | None = None
+    read_text_tower: Callable[[], TextImageModel] | None = None
+    described: bool = False
+    plain: bool = False
     note: Note = unheard
 
     @classmethod
@@ -85,13 +98,53 @@ class Synthesizer:
         return cls(
             generator=loaded.generator.eval().to(chosen),
             contrasts=tuple(name for name in NAMES if name in loaded.card.contrasts),
-            identity=ModelIdentity(loaded.card.name, loaded.sha256, str(chosen), precision),
+            identity=ModelIdentity(
+                loaded.card.name,
+                loaded.sha256,
+                str(chosen),
+                precision,
+                None if loaded.card.text is None else loaded.card.text.sha256,
+            ),
             device=chosen,
             dtype=dtype,
             calibration=read_calibration(loaded.path, loaded.sha256, note),
             working_mm=loaded.card.pixel_mm,
+            read_text_tower=loaded.text_tower,
+            described=loaded.card.described,
             note=note,
         )
+
+    def asking(
+        self, acquisition: Acquisition | None = None, prompt: str | None = None
+    ) -> Synthesizer:
+        """The same model, with targets as if acquired so, or as a prompt says; with neither, the
+        canonical ones.
+
+        Whether fat is suppressed is known to all weights; anything else takes their text tower,
+        which is read here.
+
+        Raises:
+            UsageError: as `Asked`.
+            ModelError: the weights have no text tower, or it is missing, damaged or another's.
+        """
+        asked = Asked(acquisition or Acquisition(), prompt)
+        if not asked.in_words:
+            return replace(self, asked=asked, worded=None)
+        if self.read_text_tower is None:
+            raise no_text_tower(self.identity.name)
+        return replace(self, asked=asked, worded=WordedTargets(asked, self.read_text_tower()))
+
+    def oddities(self, targets: Sequence[str]) -> list[str]:
+        """What does not go well with how the targets are asked for, one sentence each."""
+        odd = [sentence for name in targets for sentence in self.asked.oddities(name)]
+        if self.worded is not None:
+            odd += [sentence for name in targets for sentence in self.worded.oddities(name)]
+            if not self.described and self.asked.has_numbers:
+                odd.append(
+                    f"the weights '{self.identity.name}' were trained on what contrasts show, not "
+                    "on how they are acquired: the numbers may say nothing to them"
+                )
+        return list(dict.fromkeys(odd))
 
     def targets(self, wanted: Sequence[str], sources: Sequence[str]) -> tuple[str, ...]:
         """Names of the targets in canonical spelling, `all` spelled out; each once.
@@ -136,8 +189,11 @@ class Synthesizer:
             UsageError: as in `targets`.
             ResourceError: out of memory.
         """
+        names = self.targets(self.asked.targets(targets), list(sources))
+        for sentence in self.oddities(names):
+            self.note(sentence)
         scaled = self.scaled(sources)
-        return self.on_pixels_of(sources).synthesize_slices(scaled, targets, progress)
+        return self.on_pixels_of(sources).synthesize_slices(scaled, names, progress)
 
     def scaled(self, sources: Mapping[str, Volume]) -> dict[str, NDArray[np.float32]]:
         """What the network sees of a patient: (slices, rows, columns) in [0, 1] by contrast name.
@@ -167,7 +223,8 @@ class Synthesizer:
                 chosen,
                 name,
                 self.calibration.familiarity,
-                changed_on_the_way(self.synthesize_slices, chosen, name, self.contrasts),
+                # What a source is does not depend on what is asked for.
+                changed_on_the_way(self.asking().synthesize_slices, chosen, name, self.contrasts),
                 self.device,
             )
         return found
@@ -183,8 +240,16 @@ class Synthesizer:
             ModelError: the weights were not calibrated.
         """
         calibration = self.calibrated()
+
+        def synthesize(
+            shown: Mapping[str, NDArray[np.float32]], names: Sequence[str]
+        ) -> dict[str, NDArray[np.float32]]:
+            # Contrasts on the way to a target are not asked for.
+            model = self if made.keys() >= set(names) else self.asking()
+            return model.synthesize_slices(shown, names)
+
         return expected_errors(
-            self.synthesize_slices,
+            synthesize,
             scaled,
             made,
             self.contrasts,
@@ -208,30 +273,22 @@ class Synthesizer:
         made = {name: np.zeros((count, rows, columns), dtype=np.float32) for name in names}
         # Where no source has any signal (outside a skull-stripped brain), nothing can be said.
         filled = np.flatnonzero(stack.any(axis=(1, 2, 3)))
-        budget = _BATCH_PIXELS[self.device.type]
-        batch = max(1, min(count, budget // (source_count * finer[0] * finer[1])))
-        halved = False
-        first = 0
-        while first < len(filled):
-            chosen = filled[first : first + batch]
-            try:
-                decoded = self._decode(stack[chosen], names)
-            except (RuntimeError, MemoryError) as fault:
-                if not _out_of_memory(fault):
-                    raise
-                if halved or batch == 1:
-                    raise ResourceError(
-                        "out of memory",
-                        why=f"slices of {rows} × {columns}, {batch} at a time, on {self.device}",
-                        remedy="try --device cpu, fewer sources, or --precision bfloat16",
-                    ) from fault
-                batch, halved = batch // 2, True
-                self.note(f"out of memory: going on with {batch} slices at a time")
-                continue
+
+        def decode(chosen: NDArray[np.intp]) -> None:
+            decoded = self._decode(stack[chosen], tuple(sources), names)
             for name, slices in decoded.items():
                 made[name][chosen] = slices
-            first += len(chosen)
-            progress(first, len(filled), " ".join(names))
+
+        in_batches(
+            filled,
+            decode,
+            self.device,
+            pixels=source_count * finer[0] * finer[1],
+            size=(rows, columns),
+            remedy="try --device cpu, fewer sources, or --precision bfloat16",
+            note=self.note,
+            done=lambda slices: progress(slices, len(filled), " ".join(names)),
+        )
         pixel_mm = self.pixel_mm or (1.0, 1.0)
         brightest = brightest_possible(sources, pixel_mm)
         for name, slices in made.items():
@@ -241,30 +298,39 @@ class Synthesizer:
                     why=f"weights '{self.identity.name}', precision {self.identity.precision}",
                     remedy="try --precision float32",
                 )
-            detailed = with_shared_detail(name, slices, sources, pixel_mm)
-            made[name] = np.minimum(detailed, brightest)
+            if not self.plain:
+                detailed = with_shared_detail(name, slices, sources, pixel_mm)
+                made[name] = np.minimum(detailed, brightest)
         return made
 
     def _decode(
-        self, stack: NDArray[np.float32], names: Sequence[str]
+        self, stack: NDArray[np.float32], sources: Sequence[str], names: Sequence[str]
     ) -> dict[str, NDArray[np.float32]]:
         """One batch (slices, sources, rows, columns): encoded once, decoded once per target."""
         images = torch.from_numpy(stack).to(self.device)
         rows, columns = images.shape[2:]
         images = resized(images, self._magnified_size((rows, columns)))
         present = torch.ones(images.shape[:2], dtype=torch.bool, device=self.device)
+        conditions = {name: self._condition(name) for name in names}
         outputs = {}
         with torch.autocast(
             self.device.type, dtype=self.dtype, enabled=self.dtype is not torch.float32
         ):
-            features = self.generator.encode_sources(images, present)
+            shown = torch.tensor([NAMES.index(name) for name in sources], device=self.device)
+            features = self.generator.encode_sources(images, present, shown)
             for name in names:
-                condition = self.generator.condition([name]).expand(len(images), -1)
+                condition = conditions[name].expand(len(images), -1)
                 outputs[name] = self.generator.decode(features, condition)
         return {
             name: resized(output.float(), (rows, columns)).clamp(0, 1)[:, 0].cpu().numpy()
             for name, output in outputs.items()
         }
+
+    def _condition(self, name: str) -> torch.Tensor:
+        """The text vector [1, condition_size] of a target, as it is asked for."""
+        if self.worded is not None:
+            return self.worded.condition(name).to(self.device)
+        return self.generator.condition([name], [self.asked.fat_suppressed])
 
     def on_pixels(self, rows_mm: float, columns_mm: float) -> Synthesizer:
         """The same model for slices with pixels of this size."""
@@ -277,7 +343,7 @@ class Synthesizer:
         return self.on_pixels(rows_mm, columns_mm)
 
     def _magnified_size(self, size: tuple[int, int]) -> tuple[int, int]:
-        if self.pixel_mm is None or self.working_mm is None:
+        if self.plain or self.pixel_mm is None or self.working_mm is None:
             return size
         return magnified_size(size, self.pixel_mm, self.working_mm)
 
@@ -298,11 +364,3 @@ class Synthesizer:
     def telling(self, note: Note) -> Synthesizer:
         """The same model, with another listener for its notes."""
         return replace(self, note=note)
-
-
-def _out_of_memory(fault: BaseException) -> bool:
-    """Whether an exception means that memory ran out; on the CPU torch says so only in words."""
-    if isinstance(fault, MemoryError | torch.OutOfMemoryError):
-        return True
-    text = str(fault)
-    return "can't allocate memory" in text or "not enough memory" in text

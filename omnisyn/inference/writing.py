@@ -116,6 +116,7 @@ def write_synthesis(
         model,
         values=values,
         arguments=request.arguments,
+        asked_for=request.asked.told(target),
         familiarity={name: found.told() for name, found in familiarity.items()},
         warnings=warnings,
         simulated=patient.simulated,
@@ -127,7 +128,7 @@ def write_synthesis(
     with staged(overwrite=request.overwrite) as staging:
         if picture is not None:
             staging.file(picture).write(
-                _preview(target, slices, expected_error, patient, model, note, headlines)
+                _preview(target, slices, expected_error, patient, request, model, note, headlines)
             )
         if expected_error is not None and uncertain is not None:
             stage_volume(
@@ -150,7 +151,7 @@ def write_synthesis(
 
 
 def already_made(
-    path: Path, target: str, patient: LoadedPatient, model_sha256: str, request: Request
+    path: Path, target: str, patient: LoadedPatient, weights: ModelIdentity, request: Request
 ) -> bool:
     """Whether this very result is there, whole.
 
@@ -177,11 +178,13 @@ def already_made(
         isinstance(told, dict)
         and all(told.get(key) == asked[key] for key in _DECIDING)
         and sidecar.get("Target") == target
+        and sidecar.get("AskedFor", {}) == request.asked.told(target)
         and sidecar.get("SourceContrasts") == list(patient.sources)
         and sidecar.get("SourceSHA256")
         == [source.provenance.sha256 for source in patient.sources.values()]
         and isinstance(model, dict)
-        and model.get("SHA256") == model_sha256
+        and model.get("SHA256") == weights.sha256
+        and (not request.asked.in_words or model.get("TextTowerSHA256") == weights.text_sha256)
     )
 
 
@@ -202,7 +205,14 @@ def _write_series(
         voxels,
         reference.geometry,
         reference.headers,
-        DerivedSeries(target, tuple(patient.sources), model.name, model.sha256, patient.simulated),
+        DerivedSeries(
+            target,
+            tuple(patient.sources),
+            model.name,
+            model.sha256,
+            patient.simulated,
+            request.asked.brief,
+        ),
         others=[other.headers for other in others],
         scale=gain,
         pseudonyms=request.pseudonyms,
@@ -218,6 +228,7 @@ def _preview(
     synthetic: NDArray[np.float32],
     expected_error: NDArray[np.float32] | None,
     patient: LoadedPatient,
+    request: Request,
     model: ModelIdentity,
     note: Note,
     headlines: Sequence[str],
@@ -239,6 +250,7 @@ def _preview(
         synthetic,
         truth=scaled.get("truth"),
         expected_error=expected_error,
+        asked=request.asked.brief,
         headlines=headlines,
         slice_spacing=patient.reference.geometry.slice_spacing,
         simulated=patient.simulated,

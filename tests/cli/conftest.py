@@ -9,7 +9,7 @@ import pytest
 from omnisyn.geometry import Geometry
 from omnisyn.studies.site import SiteSettings, write_site
 from omnisyn.volumes.write import write_volume
-from tests.tiny_weights import save_tiny
+from tests.tiny_weights import save_tiny, save_worded
 
 SHAPE = (20, 24, 4)
 
@@ -27,6 +27,12 @@ def _own_place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Random weights of a very narrow network, as a file with its card."""
     return save_tiny(tmp_path_factory.mktemp("weights") / "tiny.safetensors")
+
+
+@pytest.fixture(scope="session")
+def worded(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The same with a text tower beside, so that they can be asked in words."""
+    return save_worded(tmp_path_factory.mktemp("weights") / "worded.safetensors")
 
 
 @pytest.fixture

@@ -286,4 +286,30 @@ def test_align_takes_an_objective_and_pretrained_weights(monkeypatch: pytest.Mon
     monkeypatch.setattr(omnisyn.training.align, "align", run)
     assert main(["align", "--objective", "class", "--clip-weights", "openai"]) == 0
     assert (seen[0].objective, seen[0].clip_weights) == ("class", "openai")
+    monkeypatch.undo()
     assert main(["align", "--objective", "guess"]) == 2
+
+
+def test_pretrain_takes_an_objective_and_finetune_an_adversary(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    seen: list[RunOptions] = []
+
+    def run(options: RunOptions, say: Callable[[str], None]) -> SimpleNamespace:
+        seen.append(options)
+        return SimpleNamespace(folder=Path("runs/one"), table="")
+
+    monkeypatch.setattr(omnisyn.training.pretrain, "pretrain", run)
+    monkeypatch.setattr(omnisyn.training.finetune, "finetune", run)
+    assert main(["pretrain", "--objective", "brainmvp"]) == 0
+    assert main(["finetune", "--adversarial"]) == 0
+    assert main(["finetune"]) == 0
+    assert [each.objective for each in seen] == ["brainmvp", None, None]
+    assert [each.adversarial for each in seen] == [False, True, False]
+
+
+def test_compare_names_the_comparisons_that_there_are(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert main(["compare", "backbone"]) == 2
+    assert "backbones-small" in capsys.readouterr().err

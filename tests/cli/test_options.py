@@ -82,7 +82,7 @@ def test_an_unknown_key_is_refused_with_the_nearest_name(
         ("device = 3", "'device' does not fit (it takes a text, not 3)"),
         ('match-source = "perhaps"', "'match-source' does not fit"),
         ('target = "T2"', "'target' does not fit (it takes a list)"),
-        ("target = []", "'target' does not fit"),
+        ("src = []", "'src' does not fit"),
         ('target = ["T2", 3]', "'target' does not fit (it takes a text, not 3)"),
         ('output = ["a"]', "'output' does not fit (it takes no list)"),
         ('output = ""', "'output' does not fit (it is empty)"),

@@ -296,3 +296,71 @@ def test_a_sidecar_of_another_state_is_noticed(synthesize: Synthesize, scan: Sca
     assert "the sidecar belongs to another state of this volume" in err
     code, _, err = synthesize("--src", path, "--target", "T2", "--strict", "--overwrite")
     assert code == 3
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (
+            ["-t", "T2", "--te", "90", "--tr", "4000", "--fat-suppressed"],
+            {"FatSuppressed": True, "RepetitionTime": 4.0, "EchoTime": 0.09},
+        ),
+        (
+            ["-t", "FLAIR", "--ti", "2400", "--field", "1.5"],
+            {"FatSuppressed": False, "InversionTime": 2.4, "MagneticFieldStrength": 1.5},
+        ),
+        (["--prompt", "T2-weighted, TE 90 ms, fat suppressed"], {}),
+    ],
+)
+def test_what_is_asked_for_acts_and_is_written_down(
+    synthesize: Synthesize, scan: Scan, worded: Path, words: list[str], told: dict[str, object]
+) -> None:
+    source, target = scan("T1.nii.gz"), "FLAIR" if "FLAIR" in words else "T2"
+    plain = synthesize("-s", source, "-t", target, "--weights", worded, "-o", "plain")
+    asked = synthesize("-s", source, *words, "--weights", worded, "--preview")
+    assert (plain[0], asked[0], asked[2]) == (0, 0, "")
+    before, after = (nibabel.load(run[1].strip()).get_fdata() for run in (plain, asked))
+    assert np.abs(after - before).max() > 1e-5
+    sidecar = json.loads(Path(asked[1].strip().replace(".nii.gz", ".json")).read_text())
+    text = sidecar["AskedFor"].pop("Text")
+    assert sidecar["AskedFor"] == told
+    assert text == words[1] if "--prompt" in words else "ms" in text or "T" in text
+
+
+def test_suppressed_fat_needs_no_text_tower(synthesize: Synthesize, scan: Scan) -> None:
+    code, out, _ = synthesize("--src", scan("T1.nii.gz"), "--target", "T2", "--fat-suppressed")
+    assert code == 0
+    sidecar = json.loads(Path(out.strip().replace(".nii.gz", ".json")).read_text())
+    assert sidecar["AskedFor"]["FatSuppressed"] is True
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "said"),
+    [
+        (["-t", "T2", "--te", "90"], 4, "tiny: these weights know the twelve canonical targets"),
+        (["--prompt", "T2"], 4, "leave --prompt, --te, --tr, --ti and --field out"),
+        (["-t", "T2", "--te", "0.09"], 2, "give times in ms, 90 for 0.09 s"),
+        (["-t", "T2", "--te", "90", "--tr", "50"], 2, "TE is not shorter than TR"),
+        (["-t", "T2", "--te", "soon"], 2, "--te"),
+        (["-t", "T2", "--prompt", "T2", "--fat-suppressed"], 2, "--prompt says everything"),
+        (["-t", "T2", "-t", "PD", "--prompt", "T2"], 2, "a prompt is of one target"),
+        (["--prompt", "bright fluid"], 2, "the prompt names no contrast"),
+        (["--prompt", ""], 2, "--prompt is empty"),
+        ([], 2, "no target is asked for; give --target"),
+    ],
+)
+def test_what_cannot_be_asked_for_is_refused(
+    synthesize: Synthesize, scan: Scan, words: list[str], code: int, said: str
+) -> None:
+    found, out, err = synthesize("--src", scan("T1.nii.gz"), *words)
+    assert (found, out) == (code, "")
+    assert said in error_line(err)
+    assert not Path("omnisyn-out").exists()
+
+
+def test_words_that_are_not_known_are_noted(
+    synthesize: Synthesize, scan: Scan, worded: Path
+) -> None:
+    words = ("--src", scan("T1.nii.gz"), "--prompt", "T2 of vesuvius", "--weights", worded)
+    code, _, err = synthesize(*words)
+    assert (code, err) == (0, "the text tower does not know: vesuvius\n")

@@ -13,7 +13,7 @@ from omnisyn.geometry import Geometry
 from omnisyn.inference.sidecar import ModelIdentity
 from omnisyn.inference.synthesizer import Synthesizer
 from omnisyn.volumes.write import write_volume
-from tests.tiny_weights import save_tiny, tiny_generator
+from tests.tiny_weights import listening_generator, save_tiny, save_worded
 
 Scan = Callable[..., Path]
 
@@ -26,13 +26,17 @@ class Echo(torch.nn.Module):
         self.encoded: list[tuple[int, ...]] = []
         self.decoded: list[str] = []
 
-    def encode_sources(self, images: torch.Tensor, present: torch.Tensor) -> list[torch.Tensor]:
+    def encode_sources(
+        self, images: torch.Tensor, present: torch.Tensor, contrasts: torch.Tensor
+    ) -> list[torch.Tensor]:
         """Counts what it is given."""
         assert bool(present.all())
         self.encoded.append(tuple(images.shape))
         return [images]
 
-    def condition(self, names: Sequence[str]) -> torch.Tensor:
+    def condition(
+        self, names: Sequence[str], fat_suppressed: Sequence[bool] | None = None
+    ) -> torch.Tensor:
         """Remembers the targets."""
         self.decoded += names
         return torch.zeros(len(names), 2)
@@ -57,13 +61,14 @@ def echo() -> Synthesizer:
 @pytest.fixture(scope="session")
 def tiny_weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Random weights of a very narrow `small` network, as a file with its card."""
-    generator = tiny_generator()
-    # A fresh network does not listen to its target yet; noise on its weights makes it.
-    draws = torch.Generator().manual_seed(2)
-    with torch.no_grad():
-        for parameter in generator.parameters():
-            parameter += 0.02 * torch.randn(parameter.shape, generator=draws)
-    return save_tiny(tmp_path_factory.mktemp("weights") / "tiny.safetensors", generator)
+    folder = tmp_path_factory.mktemp("weights")
+    return save_tiny(folder / "tiny.safetensors", listening_generator())
+
+
+@pytest.fixture(scope="session")
+def worded_weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The same with a text tower beside."""
+    return save_worded(tmp_path_factory.mktemp("weights") / "worded.safetensors")
 
 
 @pytest.fixture

@@ -4,7 +4,7 @@ import numpy as np
 import torch
 
 from omnisyn.contrasts import NAMES
-from omnisyn.studies.slices import SliceBatch
+from omnisyn.studies.slices import SliceBatch, unknown_acquisition
 
 
 def ellipses(count: int, contrasts: tuple[str, ...] = ("T1", "T2", "FLAIR")) -> list[SliceBatch]:
@@ -20,5 +20,6 @@ def ellipses(count: int, contrasts: tuple[str, ...] = ("T1", "T2", "FLAIR")) -> 
             images[:, channel] = inside * (0.2 + 0.12 * channel + 0.01 * number)
             present[:, channel] = True
         suppressed, names = torch.zeros_like(present), (f"{number}",) * 3
-        batches.append(SliceBatch(images, present, suppressed, names, torch.ones(3)))
+        unknown = unknown_acquisition(3)
+        batches.append(SliceBatch(images, present, suppressed, names, torch.ones(3), unknown))
     return batches

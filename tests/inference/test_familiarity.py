@@ -17,7 +17,7 @@ from omnisyn.inference.familiarity import (
 from omnisyn.inference.way_back import INVERTED
 from omnisyn.models.backbone import ModelSettings
 from omnisyn.models.generator import Generator, build_generator
-from omnisyn.studies.slices import SliceBatch
+from omnisyn.studies.slices import SliceBatch, unknown_acquisition
 
 CPU = torch.device("cpu")
 
@@ -56,7 +56,8 @@ def patients(count: int) -> list[SliceBatch]:
             images[:, channel] = torch.from_numpy(head(number, contrast))
             present[:, channel] = True
         suppressed, names = torch.zeros_like(present), (f"{number}",) * 4
-        batches.append(SliceBatch(images, present, suppressed, names, torch.ones(4)))
+        unknown = unknown_acquisition(4)
+        batches.append(SliceBatch(images, present, suppressed, names, torch.ones(4), unknown))
     return batches
 
 

@@ -65,6 +65,23 @@ def test_the_patients_right_is_on_the_left_of_the_picture(slices: np.ndarray) ->
     assert left.mean() > 1.5 * right.mean()
 
 
+def test_the_title_says_what_was_asked(slices: np.ndarray) -> None:
+    plain = picture(draw(slices))
+    texts = ("TR 4000 ms, TE 90 ms, fat suppressed", "TR 4000 ms, TE 30 ms, fat suppressed")
+    first, second, long = (picture(draw(slices, asked=text)) for text in (*texts, "dark $x$ " * 50))
+    assert first.shape == second.shape == long.shape
+    more = len(first) - len(plain)
+    assert 20 < more < 60
+    # Below it all is as it was.
+    np.testing.assert_array_equal(first[-500:], plain[-500:])
+    for other in (second, long):
+        changed = np.argwhere((first != other).any(axis=2))
+        assert len(changed)
+        # Above the images, over the column of what was made.
+        assert changed[:, 0].max() < 55 + more
+        assert changed[:, 1].min() > plain.shape[1] / 2
+
+
 def test_it_says_that_a_patient_is_simulated(slices: np.ndarray) -> None:
     assert draw(slices, simulated=True) != draw(slices, simulated=False)
 

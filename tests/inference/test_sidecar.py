@@ -31,6 +31,7 @@ def test_a_sidecar_says_everything_the_convention_lists() -> None:
         values="the model's scale",
         familiarity={"T1": {"Score": 0.5, "LooksLike": "T1", "Warning": None}},
         arguments={"Targets": ["T1c"]},
+        asked_for={},
         warnings=["odd"],
         simulated=True,
     )
@@ -57,6 +58,32 @@ def test_a_sidecar_says_everything_the_convention_lists() -> None:
     assert sidecar["Geometry"]["Affine"] == GRID.affine.tolist()
     assert sidecar["Versions"]["omnisyn"] == version("omnisyn")
     assert sidecar["Time"].endswith("+00:00")
+
+
+def test_what_was_asked_for_never_passes_for_an_acquisition() -> None:
+    volume = Volume(np.ones(GRID.shape, dtype=np.float32), GRID)
+    asked_for = {"Text": "T2, TE 90 ms", "EchoTime": 0.09, "FatSuppressed": True}
+
+    def told(asked_for: dict[str, object]) -> dict[str, object]:
+        return synthesis_sidecar(
+            contrast("T2"),
+            {"T1": volume},
+            ["T1.nii.gz"],
+            GRID,
+            ModelIdentity("small", "cd" * 32, "cpu", "float32", "ef" * 32),
+            values="the model's scale",
+            familiarity={},
+            arguments={},
+            asked_for=asked_for,
+            warnings=[],
+            simulated=False,
+        )
+
+    sidecar = told(asked_for)
+    assert sidecar["AskedFor"] == asked_for
+    assert not {"EchoTime", "FatSuppressed"} & sidecar.keys()
+    assert sidecar["Model"]["TextTowerSHA256"] == "ef" * 32
+    assert "AskedFor" not in told({})
 
 
 def test_versions_name_what_decides_about_values() -> None:

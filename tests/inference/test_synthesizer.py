@@ -1,14 +1,19 @@
 import dataclasses
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
 
+from omnisyn.contrasts import contrast
 from omnisyn.errors import ModelError, ResourceError, UsageError
 from omnisyn.geometry import Geometry
+from omnisyn.inference import synthesizer
 from omnisyn.inference import synthesizer as module
+from omnisyn.inference.batches import BATCH_PIXELS
 from omnisyn.inference.synthesizer import Synthesizer
+from omnisyn.models.clip.texts import Acquisition
 from omnisyn.volumes.normalize import head_mask, scale
 from omnisyn.volumes.volume import Volume
 
@@ -90,6 +95,22 @@ def test_coarse_pixels_are_finer_for_the_network_alone(echo: Synthesizer, head: 
     # Pixels as fine as those of the weights are left alone.
     fine = dataclasses.replace(echo, working_mm=max(rows_mm, columns_mm))
     np.testing.assert_array_equal(fine.synthesize({"T1": Volume(head, GRID)}, ["T2"])["T2"], truth)
+    plain = dataclasses.replace(finer, plain=True)
+    np.testing.assert_array_equal(plain.synthesize({"T1": Volume(head, GRID)}, ["T2"])["T2"], truth)
+
+
+def test_plain_is_what_the_network_makes_and_nothing_besides(
+    echo: Synthesizer, head: np.ndarray, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def forbidden(*_: object) -> None:
+        raise AssertionError("it is changed behind the network")
+
+    plain = dataclasses.replace(echo, plain=True)
+    monkeypatch.setattr(synthesizer, "with_shared_detail", forbidden)
+    made = plain.synthesize({"T1": Volume(head, GRID)}, ["T1c"])["T1c"]
+    np.testing.assert_array_equal(made, GRID.to_slices(scale(head)))
+    with pytest.raises(AssertionError, match="behind the network"):
+        echo.synthesize({"T1": Volume(head, GRID)}, ["T1c"])
 
 
 def test_each_source_is_encoded_once_and_decoded_once_per_target(
@@ -106,7 +127,7 @@ def test_batching_does_not_change_the_values(
 ) -> None:
     volumes = {"T1": Volume(head, GRID), "PD": Volume(np.sqrt(head), GRID)}
     whole = loaded.synthesize(volumes, ["T2"])["T2"]
-    monkeypatch.setitem(module._BATCH_PIXELS, "cpu", 1)
+    monkeypatch.setitem(BATCH_PIXELS, "cpu", 1)
     steps: list[tuple[int, int, str]] = []
     single = loaded.synthesize(volumes, ["T2"], lambda *step: steps.append(step))["T2"]
     np.testing.assert_allclose(single, whole, atol=1e-5)
@@ -139,11 +160,13 @@ class Hungry(torch.nn.Module):
         self.model, self.most, self.fault = model, most, fault
         self.condition, self.decode = model.condition, model.decode
 
-    def encode_sources(self, images: torch.Tensor, present: torch.Tensor) -> list[torch.Tensor]:
+    def encode_sources(
+        self, images: torch.Tensor, present: torch.Tensor, contrasts: torch.Tensor
+    ) -> list[torch.Tensor]:
         """Refuses large batches."""
         if len(images) > self.most:
             raise self.fault
-        return self.model.encode_sources(images, present)
+        return self.model.encode_sources(images, present, contrasts)
 
 
 OUT_OF_MEMORY = [
@@ -197,6 +220,127 @@ def test_half_precision_stays_near_full_precision(
 def test_no_source_is_a_usage_error(echo: Synthesizer) -> None:
     with pytest.raises(UsageError, match="no source"):
         echo.synthesize_slices({}, ["T2"])
+
+
+@pytest.fixture
+def worded(worded_weights: Path) -> Synthesizer:
+    return Synthesizer.load(worded_weights, device="cpu")
+
+
+def test_numbers_are_told_to_say_nothing_to_weights_that_were_not_trained_on_them(
+    worded: Synthesizer,
+) -> None:
+    untrained = dataclasses.replace(worded, described=False)
+    for asked in ({"acquisition": Acquisition(echo_time_ms=90)}, {"prompt": "T2, TE 90 ms"}):
+        (odd,) = untrained.asking(**asked).oddities(["T2"])
+        assert "the numbers may say nothing" in odd
+        assert worded.asking(**asked).oddities(["T2"]) == []
+    assert untrained.asking(prompt="T2-weighted").oddities(["T2"]) == []
+
+
+def test_what_is_asked_for_acts_on_the_image_and_always_alike(
+    worded: Synthesizer, head: np.ndarray
+) -> None:
+    def made(model: Synthesizer) -> np.ndarray:
+        return model.synthesize({"T1": Volume(head, GRID)}, ["T2"])["T2"]
+
+    plain = made(worded)
+    images = [
+        made(worded.asking(acquisition))
+        for acquisition in (
+            Acquisition(True),
+            Acquisition(False, echo_time_ms=90),
+            Acquisition(False, echo_time_ms=30),
+            Acquisition(False, repetition_time_ms=2500),
+            Acquisition(False, inversion_time_ms=170),
+            Acquisition(False, field_tesla=3),
+        )
+    ]
+    images.append(made(worded.asking(prompt="T2-weighted, very dark muscle")))
+    for place, image in enumerate(images):
+        for other in (plain, *images[:place]):
+            assert np.abs(image - other).max() > 1e-5
+    again = made(worded.asking(prompt="T2-weighted, very dark muscle"))
+    np.testing.assert_array_equal(images[-1], again)
+    np.testing.assert_array_equal(made(worded.asking(Acquisition(False))), plain)
+    np.testing.assert_array_equal(made(worded.asking(Acquisition(True)).asking()), plain)
+
+
+@pytest.mark.parametrize("fat_suppressed", [False, True])
+def test_the_canonical_sentence_gives_the_canonical_image(
+    worded: Synthesizer, head: np.ndarray, fat_suppressed: bool
+) -> None:
+    volumes = {"T1": Volume(head, GRID)}
+    canonical = worded.asking(Acquisition(fat_suppressed)).synthesize(volumes, ["T2"])["T2"]
+    prompt = contrast("T2").describe(fat_suppressed)
+    made = worded.asking(prompt=prompt).synthesize(volumes, ["T2"])["T2"]
+    # As far as tower and vectors agree in float16.
+    np.testing.assert_allclose(made, canonical, atol=1e-5)
+    other = worded.asking(prompt=contrast("T2").describe(not fat_suppressed))
+    assert np.abs(other.synthesize(volumes, ["T2"])["T2"] - canonical).max() > 3e-5
+
+
+def test_weights_without_a_text_tower_know_fat_alone(
+    loaded: Synthesizer, echo: Synthesizer, head: np.ndarray
+) -> None:
+    volumes = {"T1": Volume(head, GRID)}
+    suppressed = loaded.asking(Acquisition(fat_suppressed=True))
+    plain = loaded.synthesize(volumes, ["T2"])["T2"]
+    assert not np.array_equal(suppressed.synthesize(volumes, ["T2"])["T2"], plain)
+    for model in (loaded, echo):
+        with pytest.raises(ModelError, match="the twelve canonical targets only"):
+            model.asking(Acquisition(echo_time_ms=90))
+        with pytest.raises(ModelError, match="the twelve canonical targets only"):
+            model.asking(prompt="T2")
+
+
+def test_odd_words_and_several_targets_of_a_prompt_are_told(
+    worded: Synthesizer, head: np.ndarray
+) -> None:
+    heard: list[str] = []
+    asking = worded.telling(heard.append).asking(prompt="T2 of vesuvius")
+    asking.synthesize({"T1": Volume(head, GRID)}, ["T2"])
+    assert heard == ["the text tower does not know: vesuvius"]
+    with pytest.raises(UsageError, match="a prompt is of one target"):
+        asking.synthesize({"T1": Volume(head, GRID)}, ["T2", "PD"])
+
+
+def test_sources_are_looked_at_without_what_is_asked(
+    worded: Synthesizer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sources = {"T1": np.random.default_rng(0).uniform(size=(2, 24, 20)).astype(np.float32)}
+    plain = worded.synthesize_slices(sources, ["T2"])["T2"]
+    monkeypatch.setattr(
+        module,
+        "changed_on_the_way",
+        lambda synthesize, shown, name, _: synthesize({name: shown}, ["T2"])["T2"],
+    )
+    monkeypatch.setattr(module, "examined_slices", lambda slices: slices)
+    monkeypatch.setattr(module, "examine", lambda *given: given[4])
+    calibrated = dataclasses.replace(
+        worded.asking(Acquisition(True)), calibration=SimpleNamespace(familiarity=None)
+    )
+    np.testing.assert_array_equal(calibrated.familiarity(sources)["T1"], plain)
+
+
+def test_what_is_asked_of_targets_is_asked_of_nothing_else(
+    worded: Synthesizer, head: np.ndarray, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asking = worded.asking(Acquisition(False, echo_time_ms=90))
+    sources = {"T1": GRID.to_slices(scale(head))}
+    made = asking.synthesize_slices(sources, ["T2"])
+    flair = worded.synthesize_slices(sources, ["FLAIR"])["FLAIR"]
+    monkeypatch.setattr(
+        module,
+        "expected_errors",
+        lambda synthesize, shown, *_: {
+            name: synthesize(shown, [name])[name] for name in ("T2", "FLAIR")
+        },
+    )
+    monkeypatch.setattr(Synthesizer, "calibrated", lambda _: SimpleNamespace(errors=None))
+    again = asking.expected_errors(sources, made)
+    np.testing.assert_array_equal(again["T2"], made["T2"])
+    np.testing.assert_array_equal(again["FLAIR"], flair)
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no CUDA device")

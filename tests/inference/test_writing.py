@@ -8,9 +8,12 @@ import numpy as np
 import pytest
 
 from omnisyn.errors import InputError, ModelError
+from omnisyn.inference.asked import Asked
 from omnisyn.inference.calibrate import calibrate
 from omnisyn.inference.patients import without_folders
+from omnisyn.inference.request import Output
 from omnisyn.inference.synthesizer import Synthesizer
+from omnisyn.models.clip.texts import Acquisition
 from omnisyn.volumes.normalize import scale_divisor
 from omnisyn.volumes.options import ReadOptions
 from tests.inference.calls import run
@@ -108,8 +111,9 @@ def test_a_source_is_never_replaced(echo: Synthesizer, scan: Scan, tmp_path: Pat
         {"match_source": True},
         {"reading": ReadOptions(volume=2)},
         {"model_asked_for": {"Precision": "bfloat16"}},
+        {"asked": Asked(Acquisition(fat_suppressed=True))},
     ],
-    ids=["scale", "volume", "precision"],
+    ids=["scale", "volume", "precision", "fat"],
 )
 def test_a_result_of_another_request_is_not_taken_for_this_one(
     echo: Synthesizer, tmp_path: Path, head: np.ndarray, more: dict[str, object]
@@ -124,6 +128,44 @@ def test_a_result_of_another_request_is_not_taken_for_this_one(
     with pytest.raises(InputError, match="the output exists already"):
         run(echo, [source], output=out, skip_existing=True, **{**first, **more})
     assert run(echo, [source], output=out, skip_existing=True, overwrite=True, **{**first, **more})
+
+
+def test_a_result_asked_for_otherwise_is_not_taken_for_this_one(
+    worded_weights: Path, scan: Scan, tmp_path: Path
+) -> None:
+    source, out = scan("T1.nii.gz"), tmp_path / "out"
+    model = Synthesizer.load(worded_weights, "cpu")
+
+    def call(echo_time_ms: float, model: Synthesizer = model, **options: object) -> list[Output]:
+        asked = Asked(Acquisition(False, echo_time_ms=echo_time_ms))
+        precision = {"Precision": "float32"}
+        return run(model, [source], output=out, asked=asked, model_asked_for=precision, **options)
+
+    (output,) = call(90)
+    told = json.loads(output.volume.with_name("desc-synth_T2w.json").read_text())
+    assert told["AskedFor"]["EchoTime"] == 0.09
+    assert told["AskedFor"]["Text"] == Asked(Acquisition(False, echo_time_ms=90)).text("T2")
+    assert "EchoTime" not in told
+    assert call(90, skip_existing=True) == []
+    with pytest.raises(InputError, match="the output exists already"):
+        call(30, skip_existing=True)
+    # The same weights with another tower understand the same words otherwise.
+    other = replace(model.identity, text_sha256="0" * 64)
+    with pytest.raises(InputError, match="the output exists already"):
+        call(90, replace(model, identity=other), skip_existing=True)
+
+
+def test_words_that_were_not_understood_are_written_down(
+    worded_weights: Path, scan: Scan, tmp_path: Path
+) -> None:
+    model = Synthesizer.load(worded_weights, "cpu")
+    asked = Asked(prompt="T2 of vesuvius")
+    for name in "ab":
+        # Of every patient, and not of the first alone.
+        (output,) = run(model, [scan(f"{name}_T1.nii.gz")], output=tmp_path / "out", asked=asked)
+        told = json.loads(output.volume.with_name(f"{name}_desc-synth_T2w.json").read_text())
+        assert told["Warnings"] == ["the text tower does not know: vesuvius"]
+        assert told["AskedFor"] == {"Text": "T2 of vesuvius"}
 
 
 @pytest.mark.parametrize("role", ["source", "its sidecar", "truth"])
