@@ -10,8 +10,10 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from omnisyn.api import (
         align,
+        compare,
         convert_model,
         doctor,
+        embed,
         evaluate,
         fetch,
         finetune,
@@ -24,6 +26,7 @@ if TYPE_CHECKING:
         pretrain,
         pull_model,
         push_model,
+        read_embedding,
         show_model,
         show_site,
         synthesize,
@@ -35,8 +38,10 @@ if TYPE_CHECKING:
 __all__ = [
     "__version__",
     "align",
+    "compare",
     "convert_model",
     "doctor",
+    "embed",
     "evaluate",
     "fetch",
     "finetune",
@@ -49,6 +54,7 @@ __all__ = [
     "pretrain",
     "pull_model",
     "push_model",
+    "read_embedding",
     "show_model",
     "show_site",
     "synthesize",

@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, TypedDict, Unpack
+from typing import TYPE_CHECKING, Any, Literal, TypedDict, Unpack, cast
 
 from omnisyn.errors import UsageError
 from omnisyn.listeners import Note, Progress, labelled, unheard, unwatched
@@ -22,16 +22,19 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    from omnisyn.comparison.write import ComparisonReport
     from omnisyn.evaluation.report.write import Report
     from omnisyn.evaluation.results import Evaluation
+    from omnisyn.inference.embedding_file import PatientEmbedding
     from omnisyn.inference.request import Output
     from omnisyn.models.hub.pull import PulledWeights
     from omnisyn.models.hub.push import PushedWeights
+    from omnisyn.models.weights import TrainedEncoder
     from omnisyn.preparation.options import PrepareOptions
     from omnisyn.preparation.plan import SitePlan
     from omnisyn.preparation.prepare import PrepareSummary
     from omnisyn.studies.site import DataRoot, Site
-    from omnisyn.training.run import RunResult
+    from omnisyn.training.run import Precision, RunResult
     from omnisyn.volumes.inspection import Inspected
     from omnisyn.volumes.options import ReadOptions
     from omnisyn.volumes.volume import Volume
@@ -39,9 +42,15 @@ if TYPE_CHECKING:
 
 def synthesize(
     sources: Sequence[str | Path],
-    targets: Sequence[str],
+    targets: Sequence[str] = (),
     output: str | Path = "omnisyn-out",
     *,
+    prompt: str | None = None,
+    echo_time_ms: float | None = None,
+    repetition_time_ms: float | None = None,
+    inversion_time_ms: float | None = None,
+    field_tesla: float | None = None,
+    fat_suppressed: bool = False,
     weights: str | Path | None = None,
     device: str = "auto",
     precision: str = "float32",
@@ -67,8 +76,14 @@ def synthesize(
 
     Args:
         sources: files, DICOM folders or folders of patients; `T1=path` says a contrast.
-        targets: contrast names, or `all` for every one that is not a source.
+        targets: contrast names, or `all` for every one that is not a source; with a prompt one, or
+            none where the prompt names it.
         output: folder for the volumes, sidecars and previews.
+        prompt: what the target is to be, in words, in place of the five that follow.
+        echo_time_ms, repetition_time_ms, inversion_time_ms: TE, TR and TI, in ms, that the targets
+            are to look as if acquired with.
+        field_tesla: the same of the field strength.
+        fat_suppressed: make them with suppressed fat.
         weights: name, path or address on the hub (`hf-hub:ORG/NAME[@REVISION][#sha256=HASH]`); by
             default the shipped set.
         device: auto, cpu, cuda, cuda:N or mps; only auto may fall back.
@@ -87,13 +102,17 @@ def synthesize(
         fail_fast: stop at the first patient that fails.
         cache_dir: where weights from the hub are kept.
 
+    Anything but `fat_suppressed` takes weights that have a text tower, else it is a ModelError.
+
     Raises:
         PartialFailure: some of several patients failed; the others are written.
     """
+    from omnisyn.inference.asked import Asked
     from omnisyn.inference.batch import check_request, run_batch
     from omnisyn.inference.patients import without_folders
     from omnisyn.inference.request import Request
     from omnisyn.inference.synthesizer import Synthesizer
+    from omnisyn.models.clip.texts import Acquisition
     from omnisyn.volumes.options import ReadOptions
 
     pseudonyms = None
@@ -101,9 +120,16 @@ def synthesize(
         from omnisyn.volumes.dicom_anonymize import Pseudonyms
 
         pseudonyms = Pseudonyms()
+    asked = Asked(
+        Acquisition(
+            fat_suppressed, repetition_time_ms, echo_time_ms, inversion_time_ms, field_tesla
+        ),
+        prompt,
+    )
     request = Request(
-        targets=tuple(targets),
+        targets=asked.targets(targets),
         output=Path(output),
+        asked=asked,
         preview=preview,
         uncertainty=uncertainty,
         truth={name: Path(path) for name, path in (truth or {}).items()},
@@ -140,6 +166,90 @@ def _address(weights: str | Path) -> str:
     from omnisyn.models.hub.address import is_hub_address
 
     return str(weights) if is_hub_address(str(weights)) else Path(weights).name
+
+
+def embed(
+    sources: Sequence[str | Path],
+    out: str | Path = "omnisyn-embeddings",
+    *,
+    weights: str | Path | None = None,
+    device: str = "auto",
+    precision: str = "float32",
+    patient: str | None = None,
+    series: Sequence[str] = (),
+    subjects: Sequence[str] = (),
+    sessions: Sequence[str] = (),
+    reading: ReadOptions | None = None,
+    overwrite: bool = False,
+    skip_existing: bool = False,
+    fail_fast: bool = False,
+    cache_dir: Path | None = None,
+    note: Note = unheard,
+    result: Note = unheard,
+    progress: Progress = unwatched,
+) -> list[PatientEmbedding]:
+    """Write the encoder's features of the scans of one or many patients, one file a patient.
+
+    Args:
+        out: folder for the files, or NAME.safetensors for the file of one patient.
+        weights: as in `synthesize`, or the folder of a finished pretrain run.
+        patient: what the one patient is called in the file; by default its folder or name.
+
+    The rest is as in `synthesize`.
+
+    Raises:
+        PartialFailure: some of several patients failed; the others are written.
+    """
+    from omnisyn.inference.batch import check_request
+    from omnisyn.inference.embed import run_embed
+    from omnisyn.inference.embedder import Embedder
+    from omnisyn.inference.request import Request
+    from omnisyn.volumes.options import ReadOptions
+
+    request = Request(
+        targets=(),
+        output=Path(out),
+        series=tuple(series),
+        subjects=tuple(subjects),
+        sessions=tuple(sessions),
+        reading=reading or ReadOptions(),
+        overwrite=overwrite,
+        skip_existing=skip_existing,
+        fail_fast=fail_fast,
+    )
+    return run_embed(
+        check_request(sources, request),
+        request,
+        lambda: Embedder.of(_trained_encoder(weights, cache_dir), device, precision, note),
+        identifier=patient,
+        note=note,
+        result=result,
+        progress=progress,
+    )
+
+
+def read_embedding(path: str | Path) -> PatientEmbedding:
+    """What `embed` wrote of a patient.
+
+    Raises:
+        InputError: the file is missing, damaged or another one.
+    """
+    from omnisyn.inference.embedding_file import read_embedding as read
+
+    return read(Path(path))
+
+
+def _trained_encoder(weights: str | Path | None, cache: Path | None) -> TrainedEncoder:
+    """That of a set of weights or of a pretrain run, which holds nothing else."""
+    from omnisyn.models.weights import load_weights
+    from omnisyn.training.artefacts import load_encoder
+    from omnisyn.training.run import RunFolder
+
+    if weights is not None:
+        run = RunFolder(Path(weights))
+        if run.record().get("stage") == "pretrain":
+            return load_encoder(run.final)
+    return load_weights(weights, cache).encoder
 
 
 def inspect(path: str | Path) -> list[Inspected]:
@@ -442,17 +552,23 @@ class TrainingOptions(TypedDict, total=False):
     save_every: int | None
 
 
-def pretrain(*, note: Note | None = None, **options: Unpack[TrainingOptions]) -> RunResult:
+def pretrain(
+    *,
+    objective: str | None = None,
+    note: Note | None = None,
+    **options: Unpack[TrainingOptions],
+) -> RunResult:
     """Stage 1: train the contrast-invariant encoder.
 
     Args:
+        objective: contrastive or brainmvp; by default the recipe's.
         note: hears one line at a time; by default stderr does.
         options: see `TrainingOptions`.
 
     Raises:
         SystemExit: 143 after SIGTERM, when the checkpoint is written.
     """
-    return _train("pretrain", note, options)
+    return _train("pretrain", note, options, objective=objective)
 
 
 def align(
@@ -465,19 +581,80 @@ def align(
     """Stage 2: bring the texts and the images of the contrasts into one space.
 
     Args:
-        clip_weights: what recipe `paper` starts from: `openai`, `hf-hub:…` or a path.
+        clip_weights: what recipe `paper` starts from: a tag of open_clip such as `openai`,
+            `hf-hub:…` or a path.
         objective: `class` or `contrastive`; by default the recipe's.
 
     The rest is as in `pretrain`.
     """
-    if objective not in (None, "class", "contrastive"):
-        raise UsageError(f"unknown objective '{objective}'", remedy="use class or contrastive")
     return _train("align", note, options, clip_weights=clip_weights, objective=objective)
 
 
-def finetune(*, note: Note | None = None, **options: Unpack[TrainingOptions]) -> RunResult:
-    """Stage 3: train the target-conditioned decoder. Arguments and errors as in `pretrain`."""
-    return _train("finetune", note, options)
+def finetune(
+    *,
+    adversarial: bool = False,
+    note: Note | None = None,
+    **options: Unpack[TrainingOptions],
+) -> RunResult:
+    """Stage 3: train the target-conditioned decoder.
+
+    Args:
+        adversarial: train it against a PatchGAN, whether or not the recipe does.
+
+    The rest is as in `pretrain`.
+    """
+    return _train("finetune", note, options, adversarial=adversarial)
+
+
+def compare(
+    plan: str | Path,
+    out: str | Path,
+    *,
+    data: str | Path | None = None,
+    label_maps: Sequence[str | Path] = (),
+    sites: Sequence[str | Path] = (),
+    devices: Sequence[str] = ("auto",),
+    precision: str = "float32",
+    cache_dir: Path | None = None,
+    note: Note = unheard,
+    progress: Progress = unwatched,
+) -> ComparisonReport:
+    """Train networks, arrangements or strategies alike and score them in one table.
+
+    What is finished in `out` is not done again, so that a comparison that was stopped goes on.
+
+    Args:
+        plan: name of a shipped comparison, or a TOML file (`omnisyn.comparison.plan`).
+        out: the comparison's folder; `out/report` then holds tables, figure and page.
+        data: a data root to train on; else `OMNISYN_DATA`, else the embedded simulation.
+        label_maps: folders of labelled heads to train on besides.
+        sites: what is scored beside the plan's sites: folders of sites, or of patients as
+            PATIENT/CONTRAST.nii.gz.
+        devices: one process works on each: auto, cpu, cuda:0, cuda:1, …
+        precision: of training: float32, bfloat16 or float16.
+        cache_dir: where the embedded simulation is kept.
+
+    Returns:
+        Where the report lies, its summary, and the ranking as a table in Markdown.
+    """
+    from omnisyn.comparison.compare import compare as compare_arms
+    from omnisyn.comparison.plan import load_plan
+    from omnisyn.studies.site import site_at
+
+    chosen = load_plan(plan)
+    root = None if data is None else Path(data)
+    # Before the embedded sites, which take minutes to make.
+    further = [site_at(Path(folder)) for folder in sites]
+    return compare_arms(
+        chosen,
+        Path(out),
+        [*_select_sites(chosen.evaluation.sites, root, cache_dir, note, progress), *further],
+        data=root,
+        label_maps=[Path(folder) for folder in label_maps],
+        devices=devices,
+        precision=_known_precision(precision),
+        note=note,
+    )
 
 
 def list_sites(data: str | Path | None = None) -> list[dict[str, Any]]:
@@ -531,14 +708,20 @@ def show_model(name: str | Path, cache_dir: Path | None = None) -> dict[str, Any
 def verify_models(
     name: str | Path | None = None, cache_dir: Path | None = None
 ) -> list[dict[str, str]]:
-    """Name and SHA-256 of weights that are whole; by default of all that ship.
+    """Name and SHA-256 of weights that are whole, and of their text tower if they have one; by
+    default of all that ship.
 
-    Weights that are missing or differ from their card are a ModelError.
+    What is missing or differs from the card is a ModelError.
     """
     from omnisyn.models.weights import list_weights, verify_weights
 
     names = [card.name for card in list_weights()] if name is None else [name]
-    return [{"name": str(each), "sha256": verify_weights(each, cache_dir)} for each in names]
+    cards = {str(each): verify_weights(each, cache_dir) for each in names}
+    return [
+        {"name": each, "sha256": card.sha256}
+        | ({} if card.text is None else {"text_sha256": card.text.sha256})
+        for each, card in cards.items()
+    ]
 
 
 def pull_model(
@@ -549,7 +732,8 @@ def pull_model(
     cache_dir: Path | None = None,
     progress: Progress = unwatched,
 ) -> PulledWeights:
-    """Bring weights and card from the hub into the cache, and check them; damaged ones come anew.
+    """Bring weights, card and text tower from the hub into the cache, and check them; damaged ones
+    come anew.
 
     Args:
         address: `hf-hub:ORG/NAME[@REVISION][#sha256=HASH]`.
@@ -577,7 +761,7 @@ def push_model(
     cache_dir: Path | None = None,
     note: Note = unheard,
 ) -> PushedWeights:
-    """Upload weights, card and a page made of it to the hub, in one commit.
+    """Upload weights, card, text tower and a page made of the card to the hub, in one commit.
 
     Args:
         weights: name, path or address of weights, which are checked first.
@@ -620,8 +804,9 @@ def convert_model(
         The weights.
     """
     from omnisyn.models.card import CardDescription
+    from omnisyn.models.checkpoint_file import read_checkpoint
     from omnisyn.models.generator import build_generator
-    from omnisyn.models.published import fill_backbone, read_checkpoint
+    from omnisyn.models.published import fill_backbone
     from omnisyn.models.weights import save_weights
     from omnisyn.training.recipe import load_recipe
     from omnisyn.volumes.atomic import refuse_existing
@@ -732,21 +917,29 @@ def _select_sites(
     return embedded_root(sites, cache_dir, progress=progress).select(sites)
 
 
+def _known_precision(name: str) -> Precision:
+    from typing import get_args
+
+    from omnisyn.training.run import Precision
+
+    if name not in get_args(Precision):
+        raise UsageError(
+            f"unknown precision '{name}'", remedy=f"use {', '.join(get_args(Precision))}"
+        )
+    return cast("Precision", name)
+
+
 def _train(
-    stage: str, note: Note | None, options: TrainingOptions, **special: str | None
+    stage: str, note: Note | None, options: TrainingOptions, **special: str | bool | None
 ) -> RunResult:
     """Run one stage; the options are the fields of `RunOptions`."""
     from importlib import import_module
-    from typing import get_args
 
-    from omnisyn.training.run import Precision, RunOptions, say_to_stderr
+    from omnisyn.training.run import RunOptions, say_to_stderr
 
     given: dict[str, Any] = {**options, **special}
-    precisions = get_args(Precision)
-    if given.get("precision", precisions[0]) not in precisions:
-        raise UsageError(
-            f"unknown precision '{given['precision']}'", remedy=f"use {', '.join(precisions)}"
-        )
+    if "precision" in given:
+        _known_precision(given["precision"])
     for name in ("data", "out"):
         if given.get(name) is not None:
             given[name] = Path(given[name])

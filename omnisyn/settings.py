@@ -71,16 +71,16 @@ def _read_with_base(path: Path, find_base: Callable[[str], Path] | None) -> dict
     if find_base is None or "base" not in content:
         return content
     below = find_base(str(content.pop("base")))
-    return _merged(_read_with_base(below, find_base), content)
+    return merged(_read_with_base(below, find_base), content)
 
 
-def _merged(base: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
+def merged(base: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
     """The base with the changes written over it, table by table."""
     result = dict(base)
     for key, value in changes.items():
         below = result.get(key)
         if isinstance(below, Mapping) and isinstance(value, Mapping):
-            value = _merged(below, value)
+            value = merged(below, value)
         result[key] = value
     return result
 

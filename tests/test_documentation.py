@@ -14,6 +14,7 @@ from typer.main import get_command
 
 from omnisyn.cli.entry import app
 from omnisyn.cli.verbs import VERBS
+from omnisyn.simulate.any_protocol import HELD_OUT, WIDE_RANGES
 from omnisyn.simulate.cohort import SHIPPED, load_cohort
 
 ROOT = Path(__file__).parents[1]
@@ -148,7 +149,7 @@ def test_every_command_line_is_accepted(page: str, arguments: tuple[str, ...]) -
     [
         ("synthesise", "--src", "T1.nii.gz", "--target", "T2"),
         ("synthesize", "--src", "T1.nii.gz", "--target", "T2", "--colour"),
-        ("synthesize", "--src", "T1.nii.gz"),
+        ("synthesize", "--target", "T2"),
         ("finetune", "--max-time", "soon"),
         ("models", "delete"),
     ],
@@ -256,3 +257,29 @@ def test_the_pages_of_the_simulation_count_the_sites_as_the_cohorts_do() -> None
     assert f"{count['train']} training hospitals" in text
     assert f"{count['internal']} internal sites" in text
     assert f"{external} external sites" in text
+
+
+def test_the_tables_of_any_protocol_hold_its_own_ranges_and_bands() -> None:
+    def said(*limits: tuple[float, float]) -> str:
+        return ", ".join(f"{low:g}–{high:g}" for low, high in limits)
+
+    page = ROOT / "docs" / "simulation.md"
+    _, *drawn = rows_of_table(page, "drawn for")
+    for ranges, (contrasts, _, repetition, echo, inversion, source) in zip(
+        WIDE_RANGES, drawn, strict=True
+    ):
+        times = [ranges.repetition_time_ms, ranges.echo_time_ms]
+        assert (contrasts, source) == (", ".join(ranges.contrasts), ranges.source)
+        assert [repetition, echo] == [said(limits) for limits in times]
+        assert inversion.startswith("nulls") is (ranges.nulled is not None)
+        if ranges.inversion_time_ms is not None:
+            assert inversion == said(ranges.inversion_time_ms)
+    _, *held_out = rows_of_table(page, "held out of")
+    shown = {
+        name: [cell for cell in cells if cell]
+        for names, *cells in held_out
+        for name in names.split(", ")
+    }
+    assert shown == {
+        name: [said(*bands) for bands in facts.values()] for name, facts in HELD_OUT.items()
+    }

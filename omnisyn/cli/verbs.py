@@ -23,6 +23,7 @@ class Verb:
 
 VERBS: dict[str, Verb] = {
     "synthesize": Verb("omnisyn.cli.synthesize", "Make the missing contrasts of a scan."),
+    "embed": Verb("omnisyn.cli.embed", "Write the encoder's features of scans."),
     "inspect": Verb("omnisyn.cli.inspect", "Say what a scan is, and what is wrong with it."),
     "evaluate": Verb("omnisyn.cli.evaluate", "Score synthesis on whole sites, beside controls."),
     "models": Verb("omnisyn.cli.models", "List, show, verify, pull and push weights."),
@@ -33,6 +34,7 @@ VERBS: dict[str, Verb] = {
     "pretrain": Verb("omnisyn.cli.pretrain", "Stage 1: train the contrast-invariant encoder."),
     "align": Verb("omnisyn.cli.align", "Stage 2: bring contrast texts and images together."),
     "finetune": Verb("omnisyn.cli.finetune", "Stage 3: train the target-conditioned decoder."),
+    "compare": Verb("omnisyn.cli.compare", "Train networks on equal terms, in one table."),
     "doctor": Verb("omnisyn.cli.doctor", "Check versions, device, cache and weights."),
 }
 

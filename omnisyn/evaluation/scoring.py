@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from omnisyn.contrasts import NAMES
 from omnisyn.errors import OmnisynError, sentence_of
-from omnisyn.evaluation.controls import BLIND, CurveSums, build_controls, total
+from omnisyn.evaluation.controls import BLIND, Controls, CurveSums, build_controls, total
 from omnisyn.evaluation.metrics import Slices, score_all
 from omnisyn.evaluation.predictions import PredictionFolder
 from omnisyn.evaluation.results import (
@@ -24,6 +24,7 @@ from omnisyn.evaluation.results import (
 from omnisyn.listeners import Progress, unwatched
 from omnisyn.studies.patient import Patient
 from omnisyn.studies.site import Site
+from omnisyn.studies.slices import evenly_thinned
 from omnisyn.studies.study import Study
 from omnisyn.volumes.normalize import head_mask
 from omnisyn.volumes.volume import Volume
@@ -32,6 +33,29 @@ Predict = Callable[[Mapping[str, Volume], str], NDArray[np.floating]]
 """(source contrast → volume, target contrast) → the target (slices, rows, columns) in [0, 1]."""
 
 REGIONS = ("tumour", "lesions")
+
+
+@dataclass(frozen=True)
+class Scope:
+    """What of a site is scored.
+
+    Attributes:
+        contrasts: directions among these.
+        slices: at most so many axial slices of a patient, see `slices_in_scope`; None: all.
+        controls: whether the controls are scored, too.
+    """
+
+    contrasts: tuple[str, ...] = NAMES
+    slices: int | None = None
+    controls: bool = True
+
+
+EVERYTHING = Scope()
+
+
+def slices_in_scope(count: int, most: int | None) -> list[int]:
+    """Which of a volume's slices are scored: all, or at most so many, evenly spread."""
+    return evenly_thinned(range(count), most) if most else list(range(count))
 
 
 def directions_among(
@@ -53,9 +77,10 @@ def directions_among(
 
 def evaluate_site(
     site: Site,
-    predict: Predict | PredictionFolder,
+    predict: Predict | PredictionFolder | None,
     *,
     several_sources: bool = False,
+    scope: Scope = EVERYTHING,
     progress: Progress = unwatched,
 ) -> SiteScores:
     """Score a site's patients in every direction among their contrasts.
@@ -66,8 +91,9 @@ def evaluate_site(
     Args:
         site: a site on disk.
         predict: a model, or a folder of anybody's predictions; of a folder, the directions are
-            scored that it holds for at least one patient.
+            scored that it holds for at least one patient. None: the controls alone are scored.
         several_sources: score "all others → X" too.
+        scope: what is scored.
         progress: hears the cases done, the cases in all, and what is being done.
 
     Raises:
@@ -75,7 +101,10 @@ def evaluate_site(
     """
     patients = site.patients()
     plan = {
-        patient.identifier: directions_among(patient.contrasts(), several_sources=several_sources)
+        patient.identifier: directions_among(
+            [name for name in patient.contrasts() if name in scope.contrasts],
+            several_sources=several_sources,
+        )
         for patient in patients
     }
     if isinstance(predict, PredictionFolder):
@@ -83,6 +112,7 @@ def evaluate_site(
     desk = _Desk(
         site=site,
         predict=predict,
+        scope=scope,
         progress=progress,
         steps=2 * sum(len(found) for found in plan.values()),
     )
@@ -123,7 +153,8 @@ class _Desk:
     """The state of scoring one site."""
 
     site: Site
-    predict: Predict | PredictionFolder
+    predict: Predict | PredictionFolder | None
+    scope: Scope
     progress: Progress
     steps: int
     done: int = 0
@@ -163,7 +194,7 @@ class _Desk:
         for direction, sums in others.items():
             self.step(0, f"{patient.identifier}: {direction.name}")
             try:
-                prediction = self.predicted(study, direction)
+                prediction = None if self.predict is None else self.predicted(study, direction)
                 self.score_case(patient, study, direction, prediction, sums, regions)
             # A model that fails on one case must not cost the figures of all the others.
             except Exception as error:
@@ -173,6 +204,7 @@ class _Desk:
     def predicted(self, study: Study, direction: Direction) -> NDArray[np.floating]:
         if isinstance(self.predict, PredictionFolder):
             return self.predict.load(study, direction)
+        assert self.predict is not None
         sources = {name: study.volumes[name] for name in direction.sources}
         return np.asarray(self.predict(sources, direction.target))
 
@@ -181,15 +213,24 @@ class _Desk:
         patient: Patient,
         study: Study,
         direction: Direction,
-        prediction: NDArray[np.floating],
+        prediction: NDArray[np.floating] | None,
         sums: Sums,
         regions: Mapping[str, NDArray[np.bool_]],
     ) -> None:
         truth = study.scaled(direction.target)
         sources = {name: study.scaled(name) for name in direction.sources}
+        if self.scope.slices is not None:
+            kept = slices_in_scope(len(truth), self.scope.slices)
+            truth = truth[kept]
+            sources = {name: source[kept] for name, source in sources.items()}
+            regions = {name: mask[kept] for name, mask in regions.items()}
+            prediction = None if prediction is None else prediction[kept]
         head = head_mask([*sources.values(), truth])
-        controls = build_controls(truth, sources, head, sums)
-        methods = {MODEL: prediction, **controls.images}
+        methods = {} if prediction is None else {MODEL: prediction}
+        controls = Controls({}, {})
+        if self.scope.controls:
+            controls = build_controls(truth, sources, head, sums)
+        methods |= controls.images
         scores, chosen = score_all(truth, methods, head, regions)
         for method, found in scores.items():
             self.rows.append(
@@ -207,8 +248,8 @@ class _Desk:
                     control_source=controls.sources.get(method),
                 )
             )
-        if direction.name not in self.examples and chosen.scored:
-            shown = {MODEL: prediction}
+        if direction.name not in self.examples and chosen.scored and MODEL in methods:
+            shown = {MODEL: methods[MODEL]}
             if BLIND in methods:
                 # A curve gives the background some level of its own, which no figure looks at.
                 shown = {BLIND: methods[BLIND] * head, **shown}

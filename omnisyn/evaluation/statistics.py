@@ -69,6 +69,12 @@ def _interval(
     return float(low), float(high)
 
 
+def mean_of_known(values: Sequence[float]) -> float:
+    """The mean of those that are defined; NaN where none is, infinite where one of them is."""
+    known = [value for value in values if not math.isnan(value)]
+    return sum(known) / len(known) if known else math.nan
+
+
 def gains(model: Sequence[float], control: Sequence[float]) -> list[float]:
     """Model minus control, patient by patient; NaN where both are infinite or one is undefined."""
     return [

@@ -7,7 +7,7 @@ from omnisyn.errors import InputError
 from omnisyn.evaluation.controls import CurveSums, total
 from omnisyn.evaluation.curves import measure_curves, read_curves, write_curves
 from omnisyn.evaluation.results import Direction
-from omnisyn.studies.slices import SliceBatch
+from omnisyn.studies.slices import SliceBatch, unknown_acquisition
 from omnisyn.volumes.normalize import head_mask
 
 T1, T1C, T2 = (NAMES.index(name) for name in ("T1", "T1c", "T2"))
@@ -31,7 +31,7 @@ class ThreeContrasts:
         suppressed[0, T2] = True
         images[~present] = 0
         arrays = (torch.from_numpy(array) for array in (images, present, suppressed))
-        return SliceBatch(*arrays, ("a/1", "a/2"), torch.ones(2))
+        return SliceBatch(*arrays, ("a/1", "a/2"), torch.ones(2), unknown_acquisition(2))
 
     def validation(self):
         return ()

@@ -8,7 +8,12 @@ from omnisyn.errors import InputError
 from omnisyn.evaluation import scoring
 from omnisyn.evaluation.controls import BLIND, CONTROLS, COPY, ORACLE, SHIFTED, CurveSums
 from omnisyn.evaluation.results import MODEL
-from omnisyn.evaluation.scoring import directions_among, evaluate_site
+from omnisyn.evaluation.scoring import (
+    Scope,
+    directions_among,
+    evaluate_site,
+    slices_in_scope,
+)
 from omnisyn.volumes.normalize import scale
 
 
@@ -208,3 +213,26 @@ def test_progress_runs_to_its_end(make_site):
 def test_a_site_without_patients_is_refused(make_site):
     with pytest.raises(InputError, match="no patients"):
         evaluate_site(make_site(patients=0), invert)
+
+
+def test_a_scope_leaves_out_contrasts_slices_and_controls_and_changes_no_figure(make_site):
+    site = make_site()
+    whole = evaluate_site(site, invert)
+    some = evaluate_site(site, invert, scope=Scope(contrasts=("T1", "T2"), slices=4))
+    assert {row.direction for row in some.rows} == {"T1→T2", "T2→T1"}
+    for row in some.rows:
+        assert row.values == find(whole, row.patient, row.direction, row.method).values
+    thinned = evaluate_site(site, invert, scope=Scope(slices=2, controls=False))
+    assert {row.method for row in thinned.rows} == {MODEL}
+    assert {row.slices for row in thinned.rows} == {2}
+    assert slices_in_scope(4, 2) == [1, 3]
+    assert slices_in_scope(4, None) == slices_in_scope(4, 9) == [0, 1, 2, 3]
+
+
+def test_controls_can_be_scored_alone(make_site):
+    site = make_site()
+    alone = evaluate_site(site, None)
+    beside = evaluate_site(site, invert)
+    assert {row.method for row in alone.rows} == set(CONTROLS)
+    for row in alone.rows:
+        assert row.values == find(beside, row.patient, row.direction, row.method).values

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import math
 from collections.abc import Mapping, Sequence
+from typing import Literal
 
 import matplotlib
 import numpy as np
@@ -28,6 +29,8 @@ COLOURS = {
 DIFFERENCE_LIMIT = 0.5
 DIFFERENCE_TITLE = "model − truth"
 LONGEST_SIDE = 256
+WIDTH = 10.5
+"""Of every canvas, in inches."""
 _COLUMNS = 6
 _DOTS_PER_INCH = 110
 
@@ -38,8 +41,7 @@ def box_plots(site: SiteScores, figure: str) -> bytes:
     columns = min(_COLUMNS, len(directions))
     rows = math.ceil(len(directions) / columns)
     # A few panels alone would stretch over the page: empty ones keep their width.
-    canvas = Figure(figsize=(1.75 * _COLUMNS, 2.3 * rows + 0.35), dpi=_DOTS_PER_INCH)
-    FigureCanvasAgg(canvas)
+    canvas = blank_canvas(2.3 * rows + 0.35)
     panels = canvas.subplots(rows, _COLUMNS, sharey=True, squeeze=False).ravel()
     methods = list(COLOURS)
     for number, panel in enumerate(panels):
@@ -58,15 +60,32 @@ def box_plots(site: SiteScores, figure: str) -> bytes:
         panel.set_xticks(range(len(methods)), methods, rotation=60, ha="right", fontsize=7)
         panel.tick_params(axis="y", labelsize=7)
         panel.set_xlim(-0.6, len(methods) - 0.4)
-        panel.grid(axis="y", color="#e3e6e9", linewidth=0.6)
-        panel.set_axisbelow(True)
-        panel.spines[["top", "right"]].set_visible(False)
+        calm(panel, "y")
         if place[1] == 0:
             panel.set_ylabel(title_of(figure), fontsize=8)
     # A picture may leave its page: it says by itself what it is of.
     words = f"{site.site}{', SIMULATED' if site.simulated else ''}"
     canvas.suptitle(words, x=0.005, ha="left", fontsize=8, color="#5b6670")
     canvas.tight_layout(pad=0.6)
+    return png_bytes(canvas)
+
+
+def blank_canvas(height: float) -> Figure:
+    """A canvas as wide as the page of a report; its height in inches."""
+    canvas = Figure(figsize=(WIDTH, height), dpi=_DOTS_PER_INCH)
+    FigureCanvasAgg(canvas)
+    return canvas
+
+
+def calm(panel: matplotlib.axes.Axes, axis: Literal["x", "y", "both"]) -> None:
+    """Faint lines behind the data across one axis or both, and no frame above and right."""
+    panel.grid(axis=axis, color="#e3e6e9", linewidth=0.6)
+    panel.set_axisbelow(True)
+    panel.spines[["top", "right"]].set_visible(False)
+
+
+def png_bytes(canvas: Figure) -> bytes:
+    """The canvas as PNG: the same drawing gives the same bytes."""
     stream = io.BytesIO()
     canvas.savefig(stream, format="png", metadata={"Software": None})
     return stream.getvalue()

@@ -59,8 +59,12 @@ def report_html(
     for site, found in zip(evaluation.sites, by_site, strict=True):
         body += _site(site, found, figures, share)
     body += _definitions()
-    style = resources.files("omnisyn.evaluation.report").joinpath("style.css").read_text("utf-8")
-    return document(f"Evaluation: {evaluation.subject}", body, style)
+    return document(f"Evaluation: {evaluation.subject}", body, report_style())
+
+
+def report_style() -> str:
+    """The CSS of pages that show figures."""
+    return resources.files("omnisyn.evaluation.report").joinpath("style.css").read_text("utf-8")
 
 
 def _front(evaluation: Evaluation, means: Sequence[Figures]) -> Iterable[str]:
@@ -145,8 +149,8 @@ def _table(found: Figures, figure: str) -> str:
         cells = [f"<td>{escape(direction)}</td>"]
         for name in columns:
             summary = methods.get(name, {}).get(figure)
-            kind = "model" if name == MODEL else _verdict(summary) if name == GAIN else ""
-            cells.append(_cell(summary, figure, kind, signed=name == GAIN))
+            kind = "model" if name == MODEL else verdict(summary) if name == GAIN else ""
+            cells.append(summary_cell(summary, figure, kind, signed=name == GAIN))
         mark = ' class="mean"' if direction == EVERY_DIRECTION else ""
         body.append(f"<tr{mark}>{''.join(cells)}</tr>")
     better = "higher" if metric.higher_is_better else "lower"
@@ -157,7 +161,17 @@ def _table(found: Figures, figure: str) -> str:
     return table(("direction", *columns), body, caption)
 
 
-def _cell(summary: Summary | None, figure: str, kind: str, *, signed: bool = False) -> str:
+def summary_cell(
+    summary: Summary | None, figure: str, kind: str = "", *, signed: bool = False
+) -> str:
+    """A table's cell: mean ± SD, the interval below; why a figure is missing, under the pointer.
+
+    Args:
+        summary: None where nothing was scored.
+        figure: its name (`ssim_head`).
+        kind: class of the cell in the style of the report.
+        signed: show a plus: the figure is a difference.
+    """
     mark = f' class="{kind}"' if kind else ""
     if summary is None:
         return f"<td{mark}>–</td>"
@@ -178,7 +192,7 @@ def _cell(summary: Summary | None, figure: str, kind: str, *, signed: bool = Fal
     return f"<td{mark}{title}>{typeset}</td>"
 
 
-def _verdict(gain: Summary | None) -> str:
+def verdict(gain: Summary | None) -> str:
     """Better or worse only where the whole interval says so."""
     if gain is None or not math.isfinite(gain.low):
         return ""

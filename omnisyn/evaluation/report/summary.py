@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 
@@ -11,7 +10,7 @@ import numpy as np
 from omnisyn.evaluation.controls import BLIND, CONTROLS
 from omnisyn.evaluation.report.definitions import GAIN, metric_of
 from omnisyn.evaluation.results import MODEL, Evaluation, SiteScores
-from omnisyn.evaluation.statistics import Summary, gains, summarize
+from omnisyn.evaluation.statistics import Summary, gains, mean_of_known, summarize
 
 EVERY_DIRECTION = "mean over directions"
 
@@ -62,6 +61,14 @@ def direction_order(sites: Sequence[SiteScores]) -> list[str]:
     return list(dict.fromkeys(row.direction for site in sites for row in site.rows))
 
 
+def averaged_directions(order: Sequence[str]) -> list[str]:
+    """Those that a mean over directions is of: the published task, one source to one target.
+
+    All of them where only directions of several sources were scored.
+    """
+    return [name for name in order if "+" not in name] or list(order)
+
+
 def values_of(site: SiteScores, method: str, directions: Collection[str]) -> Values:
     """A method's figures by subject; several rows of one subject are averaged."""
     found: dict[str, dict[str, list[float]]] = {}
@@ -71,16 +78,14 @@ def values_of(site: SiteScores, method: str, directions: Collection[str]) -> Val
         for figure, value in row.values.items():
             found.setdefault(figure, {}).setdefault(row.subject, []).append(value)
     return {
-        figure: {subject: _mean(values) for subject, values in subjects.items()}
+        figure: {subject: mean_of_known(values) for subject, values in subjects.items()}
         for figure, subjects in found.items()
     }
 
 
 def _figures(title: str, sites: list[SiteScores], generator: np.random.Generator) -> Figures:
     order = direction_order(sites)
-    # A mean over directions speaks of the published task, one source to one target, wherever that
-    # was scored.
-    averaged = [name for name in order if "+" not in name] or order
+    averaged = averaged_directions(order)
     wanted = {name: {name} for name in order}
     if len(averaged) > 1:
         wanted[EVERY_DIRECTION] = set(averaged)
@@ -126,8 +131,3 @@ def _methods(
 def _paired(model: dict[str, float], blind: dict[str, float]) -> list[float]:
     both = [subject for subject in model if subject in blind]
     return gains([model[subject] for subject in both], [blind[subject] for subject in both])
-
-
-def _mean(values: Sequence[float]) -> float:
-    known = [value for value in values if not math.isnan(value)]
-    return float(np.mean(known)) if known else math.nan

@@ -42,9 +42,9 @@ def patients_tsv(evaluation: Evaluation) -> str:
         control = blind.get((row.site, row.patient, row.direction)) if row.method == MODEL else None
         cells = [row.site, str(site.simulated).lower(), row.patient, row.direction, row.method]
         cells.append(row.control_source or UNKNOWN)
-        cells += [_cell(row.values.get(figure, math.nan)) for figure in figures]
-        cells += [_cell(_gain(row, control, figure)) for figure in HEADLINES]
-        cells += [_cell(row.clipped), str(row.slices)]
+        cells += [tsv_cell(row.values.get(figure, math.nan)) for figure in figures]
+        cells += [tsv_cell(_gain(row, control, figure)) for figure in HEADLINES]
+        cells += [tsv_cell(row.clipped), str(row.slices)]
         cells += [str(row.without_head), str(row.constant)]
         lines.append("\t".join(cells))
     return "\n".join(lines) + "\n"
@@ -114,18 +114,19 @@ def _site(site: SiteScores, figures: Figures) -> dict[str, Any]:
 def _directions(figures: Figures) -> dict[str, Any]:
     return {
         direction: {
-            method: {name: _summary(summary) for name, summary in table.items()}
+            method: {name: summary_entry(summary) for name, summary in table.items()}
             for method, table in methods.items()
         }
         for direction, methods in figures.directions.items()
     }
 
 
-def _summary(summary: Summary) -> dict[str, Any]:
+def summary_entry(summary: Summary) -> dict[str, Any]:
+    """A summary for JSON, with a note where a number is null or stands on fewer patients."""
     entry: dict[str, Any] = {
-        "mean": _number(summary.mean),
-        "sd": _number(summary.deviation),
-        "ci95": [_number(summary.low), _number(summary.high)],
+        "mean": json_number(summary.mean),
+        "sd": json_number(summary.deviation),
+        "ci95": [json_number(summary.low), json_number(summary.high)],
         "patients": summary.count,
     }
     notes = note_of(summary)
@@ -150,11 +151,13 @@ def _gain(row: Row, control: Mapping[str, float] | None, figure: str) -> float:
     return gains([row.values[figure]], [control[figure]])[0]
 
 
-def _number(value: float) -> float | None:
+def json_number(value: float) -> float | None:
+    """A figure for JSON; null where it is infinite or not defined."""
     return round(value, DECIMALS) if math.isfinite(value) else None
 
 
-def _cell(value: float) -> str:
+def tsv_cell(value: float) -> str:
+    """A figure for a TSV: `inf` where it is infinite, `n/a` where it is not defined."""
     if math.isnan(value):
         return UNKNOWN
     return f"{value:.{DECIMALS}f}" if math.isfinite(value) else f"{value}"

@@ -1,0 +1,1 @@
+"""Several models on equal data, with equal steps or equal compute, and one honest report."""
