@@ -22,6 +22,7 @@ from omnisyn.evaluation.scoring import Scope, evaluate_site, slices_in_scope
 from omnisyn.inference.synthesizer import Synthesizer
 from omnisyn.listeners import Note
 from omnisyn.models.weights import load_card
+from omnisyn.paths import data_root, name_of
 from omnisyn.studies.site import Site
 from omnisyn.training.align import align
 from omnisyn.training.finetune import finetune
@@ -36,7 +37,10 @@ _TRAIN = {"pretrain": pretrain, "align": align, "finetune": finetune}
 
 @dataclass(frozen=True)
 class Setting:
-    """What is the same for the whole comparison.
+    """What is the same for the whole comparison, and where its files lie.
+
+    The settings that decide what a file holds are in its name, as a digest: a plan that was changed
+    finds what is still of use to it, and nothing else.
 
     Attributes:
         plan: what is compared.
@@ -63,32 +67,49 @@ class Setting:
 
     def stage_run(self, stage: Stage, recipe: Recipe, seed: int) -> Path:
         """Where a stage's run lies, which arms of equal settings share."""
+        model = recipe.model.model_dump(mode="json")
         facts: dict[str, Any] = {"stage": recipe.stage(stage).model_dump(mode="json")}
-        facts["model"] = recipe.model.model_dump(mode="json")
         if stage == "align":
             facts["clip"] = recipe.clip.model_dump(mode="json")
-            facts["model"] = {key: facts["model"][key] for key in ("condition_size", "contrasts")}
-        return self.folder / "runs" / f"{stage}.{digest(facts)}.seed{seed}"
+            model = {key: model[key] for key in ("condition_size", "contrasts")}
+        name = f"{stage}.{digest({**facts, 'model': model, **self._trained_on()})}.seed{seed}"
+        return self.folder / "runs" / name
+
+    def last_run(self, arm: str, recipe: Recipe, seed: int) -> Path:
+        """Where the run of an arm's last stage lies."""
+        settings = recipe.finetune
+        name = f"{arm}.steps{settings.steps}.rate{settings.optimizer.learning_rate:g}.seed{seed}"
+        facts = {"recipe": recipe.model_dump(mode="json"), **self._trained_on()}
+        return self.folder / "runs" / f"{name}.{digest(facts)}"
 
     def unit_file(self, arm: str, budget: Budget, seed: int) -> Path:
-        """Where a unit's result lies; settings that decide it are in the name."""
+        """Where a unit's result lies."""
         facts = {
             "recipe": self.recipe(arm, self.plan.learning_rates[0], budget).model_dump(mode="json"),
             "rates": self.plan.learning_rates,
             "chosen with": self.plan.seeds[0],
-            **self._scored(),
+            **self._trained_on(),
+            **self._scored_on(),
         }
         return self.folder / "units" / f"{arm}.{budget}.seed{seed}.{digest(facts)}.json"
 
     def controls_file(self) -> Path:
         """Where the figures of the controls lie."""
-        return self.folder / "units" / f"controls.{digest(self._scored())}.json"
+        return self.folder / "units" / f"controls.{digest(self._scored_on())}.json"
 
-    def _scored(self) -> dict[str, Any]:
+    def _trained_on(self) -> dict[str, Any]:
+        root = data_root(self.data)
         return {
-            "data": self.plan.data.model_dump(mode="json"),
+            "slices": self.plan.data.model_dump(mode="json"),
+            "root": None if root is None else name_of(root),
+            "label maps": [name_of(folder) for folder in self.label_maps],
+            "precision": self.precision,
+        }
+
+    def _scored_on(self) -> dict[str, Any]:
+        return {
             "sites": [site.name for site in self.sites],
-            "slices": self.plan.evaluation.slices,
+            "slices of a patient": self.plan.evaluation.slices,
             "contrasts": self.contrasts,
         }
 
@@ -221,15 +242,15 @@ class Bench:
         for stage in stages_before(recipe):
             self.train_stage(stage, recipe, seed)
             starts.append(str(self.setting.stage_run(stage, recipe, seed)))
-        name = f"{arm}.steps{recipe.finetune.steps}.rate{rate:g}.seed{seed}"
-        folder = self.setting.folder / "runs" / name
+        folder = self.setting.last_run(arm, recipe, seed)
         return self._train("finetune", recipe, seed, folder, tuple(starts))
 
     def _train(
         self, stage: Stage, recipe: Recipe, seed: int, folder: Path, starts: tuple[str, ...]
     ) -> RunFolder:
         run = RunFolder(folder)
-        if run.record().get("finished") and run.config().recipe == recipe:
+        # The settings that decide it are in its name.
+        if run.record().get("finished"):
             return run
         options = RunOptions(
             recipe=recipe,

@@ -162,7 +162,8 @@ def test_what_a_kill_left_undone_is_all_that_is_done(
     lost = next(path for path in (out / "units").iterdir() if path.name.startswith("unet"))
     lost.unlink()
     # As it is between a run's last step and its record of having finished.
-    record = out / "runs" / "unet.steps3.rate0.001.seed0" / "run.json"
+    (folder,) = (out / "runs").glob("unet.steps3.rate0.001.seed0.*")
+    record = folder / "run.json"
     record.write_text(json.dumps({**json.loads(record.read_text()), "finished": False}))
     forbid(monkeypatch, lambda folder: folder == record.parent)
     again, _ = run(plan, root, out)
@@ -209,8 +210,10 @@ def test_an_arm_that_cannot_be_trained_is_told_and_costs_no_other(
 
 
 def test_stages_before_are_trained_once_for_all_arms_that_share_them(
-    plan: Path, root: Path, tmp_path: Path
+    plan: Path, root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    begun: list[str] = []
+    forbid(monkeypatch, lambda folder: begun.append(folder.name.split(".")[0]) is None)
     text = PLAN.replace("pretrained = false\n", "").replace("aligned = false\n", "")
     text = text.replace(
         'unet = { model = { backbone = "unet" } }', 'two = { finetune = { encoder = "frozen" } }'
@@ -224,6 +227,8 @@ def test_stages_before_are_trained_once_for_all_arms_that_share_them(
     assert not [line for line in notes if line.startswith("failed")]
     runs = sorted(path.name.split(".")[0] for path in (out / "runs").iterdir())
     assert runs == ["align", "pretrain", "small", "small", "two", "two"]
+    # Once, too, for all the learning rates that are tried.
+    assert sorted(begun) == runs
     unit = next(path for path in (out / "units").iterdir() if path.name.startswith("two"))
     assert read_unit(unit).operations > 2 * read_unit(unit).steps
 
