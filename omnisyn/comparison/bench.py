@@ -22,7 +22,8 @@ from omnisyn.evaluation.scoring import Scope, evaluate_site, slices_in_scope
 from omnisyn.inference.synthesizer import Synthesizer
 from omnisyn.listeners import Note
 from omnisyn.models.weights import load_card
-from omnisyn.paths import data_root, name_of
+from omnisyn.paths import data_root
+from omnisyn.simulate.embedded import fingerprint
 from omnisyn.studies.site import Site
 from omnisyn.training.align import align
 from omnisyn.training.finetune import finetune
@@ -98,17 +99,19 @@ class Setting:
         return self.folder / "units" / f"controls.{digest(self._scored_on())}.json"
 
     def _trained_on(self) -> dict[str, Any]:
+        # Only ever seen as a digest, so that whole paths may be among them.
         root = data_root(self.data)
         return {
             "slices": self.plan.data.model_dump(mode="json"),
-            "root": None if root is None else name_of(root),
-            "label maps": [name_of(folder) for folder in self.label_maps],
+            "root": None if root is None else str(root.resolve()),
+            "label maps": [str(folder.resolve()) for folder in self.label_maps],
+            "simulator": fingerprint(),
             "precision": self.precision,
         }
 
     def _scored_on(self) -> dict[str, Any]:
         return {
-            "sites": [site.name for site in self.sites],
+            "sites": [str(site.path.resolve()) for site in self.sites],
             "slices of a patient": self.plan.evaluation.slices,
             "contrasts": self.contrasts,
         }
@@ -156,8 +159,16 @@ class Bench:
             source.close()
 
     def train_stage(self, stage: Stage, recipe: Recipe, seed: int) -> None:
-        """Train one of the stages before the last, unless it is finished."""
-        self._train(stage, recipe, seed, self.setting.stage_run(stage, recipe, seed), ())
+        """Train one of the stages before the last. What fails here fails each arm that needs it."""
+        try:
+            self._train_stage(stage, recipe, seed)
+        except OmnisynError as fault:
+            self.note(f"failed: {stage}, seed {seed}: {sentence_of(fault)}")
+
+    def _train_stage(self, stage: Stage, recipe: Recipe, seed: int) -> str:
+        folder = self.setting.stage_run(stage, recipe, seed)
+        self._train(stage, recipe, seed, folder, ())
+        return str(folder)
 
     def measure_arm(self, arm: str) -> tuple[list[UnitResult], list[FailedUnit]]:
         """Train and score an arm under every budget, with every seed."""
@@ -238,12 +249,9 @@ class Bench:
 
     def _finetune(self, arm: str, budget: Budget, seed: int, rate: float) -> RunFolder:
         recipe = self.setting.recipe(arm, rate, budget)
-        starts = []
-        for stage in stages_before(recipe):
-            self.train_stage(stage, recipe, seed)
-            starts.append(str(self.setting.stage_run(stage, recipe, seed)))
+        starts = tuple(self._train_stage(stage, recipe, seed) for stage in stages_before(recipe))
         folder = self.setting.last_run(arm, recipe, seed)
-        return self._train("finetune", recipe, seed, folder, tuple(starts))
+        return self._train("finetune", recipe, seed, folder, starts)
 
     def _train(
         self, stage: Stage, recipe: Recipe, seed: int, folder: Path, starts: tuple[str, ...]
@@ -267,7 +275,14 @@ class Bench:
 
     def _source(self, stage: Stage, recipe: Recipe, seed: int) -> SharedSlices:
         settings = recipe.stage(stage)
-        key = (settings.batch_size, settings.crop, settings.mixture.model_dump_json(), seed)
+        # Everything of the settings that `open_source` reads.
+        key = (
+            settings.batch_size,
+            settings.crop,
+            settings.any_protocol,
+            settings.mixture.model_dump_json(),
+            seed,
+        )
         if key not in self._slices:
             options = RunOptions(
                 data=self.setting.data, label_maps=self.setting.label_maps, seed=seed

@@ -30,6 +30,7 @@ from omnisyn.training.unstarted import unstarted_stage
 
 SLICE_SIZE = (256, 256)
 _TIMED, _TRAINED = 5, 2
+_COUNTED = 2
 _MIB = 2.0**20
 
 
@@ -67,11 +68,15 @@ def measure_in_this_process(recipe: Recipe, device: str) -> Cost:
 def operations_of_step(recipe: Recipe, stage: Stage) -> float:
     """Floating-point operations of one optimizer step of a stage, forward and backward.
 
-    Of a slice in all contrasts that the model knows; where that has two towers trained one after
-    the other, of the step that looks at slices.
+    Of slices in all contrasts that the model knows; where two towers are trained one after the
+    other, of a step that looks at slices. Counted on few slices and multiplied: a full batch of a
+    published network would not fit into every memory.
     """
-    built = unstarted_stage(recipe, stage)
-    return counted(lambda: _step(built, recipe, torch.device("cpu")))
+    size = recipe.stage(stage).batch_size
+    few = recipe.stage(stage).model_copy(update={"batch_size": _COUNTED})
+    small = recipe.model_copy(update={stage: few})
+    built = unstarted_stage(small, stage)
+    return counted(lambda: _step(built, small, torch.device("cpu"))) * size / _COUNTED
 
 
 def counted(run: Callable[[], Any]) -> float:

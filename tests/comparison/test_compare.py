@@ -209,6 +209,25 @@ def test_an_arm_that_cannot_be_trained_is_told_and_costs_no_other(
     assert "no learning rate gave a network" in report.page.read_text()
 
 
+def test_a_stage_before_that_fails_costs_only_the_arms_that_need_it(
+    plan: Path, root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    text = PLAN.replace("seeds = [0, 1]", "seeds = [0]").replace('"compute", ', "")
+    text = text.replace(
+        'unet = { model = { backbone = "unet" } }', "other = { finetune = { pretrained = true } }"
+    )
+    assert "other" in text
+    plan.write_text(text)
+
+    def diverging(options: Any, **rest: Any) -> Any:
+        raise ModelError("the loss is no longer a number")
+
+    monkeypatch.setattr(bench, "_TRAIN", {**bench._TRAIN, "pretrain": diverging})
+    report, notes = run(plan, root, tmp_path / "comparison")
+    assert any("failed: other" in line for line in notes)
+    assert "| small |" in report.table
+
+
 def test_stages_before_are_trained_once_for_all_arms_that_share_them(
     plan: Path, root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
