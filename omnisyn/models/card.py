@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -82,6 +83,11 @@ class WeightCard(CardDescription):
     def tower_files(self) -> tuple[str, ...]:
         """The files beside `file` that its text tower consists of; none where there is none."""
         return () if self.text is None else tower_names(self.file)
+
+
+def name_for_card(text: str) -> str:
+    """The nearest to any text that a card may be called."""
+    return re.sub(r"[^A-Za-z0-9._-]+", "-", text).strip("._-") or "weights"
 
 
 def card_path(weights: Path) -> Path:

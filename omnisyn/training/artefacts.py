@@ -12,7 +12,7 @@ from torch import Tensor
 from omnisyn.contrasts import CONTRASTS, Contrast
 from omnisyn.errors import ModelError, UsageError, reason_of
 from omnisyn.models.backbone import ModelSettings
-from omnisyn.models.card import CardDescription
+from omnisyn.models.card import CardDescription, name_for_card
 from omnisyn.models.clip.model import TextImageModel
 from omnisyn.models.clip.store import load_clip, save_clip
 from omnisyn.models.generator import PROMPTS, Generator, build_generator
@@ -209,7 +209,7 @@ def write_generator(
     if card.stage in stages:
         own["continues"] = stages[card.stage]
     description = CardDescription(
-        name=name_of(folder.parent),
+        name=name_for_card(name_of(folder.parent)),
         recipe=card.recipe,
         trained_on=card.trained_on,
         simulated=card.simulated,
