@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import textwrap
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
 
 from omnisyn.contrasts import contrast, guess_contrast
@@ -128,7 +128,9 @@ class Asked:
         """The text that a target is asked for with."""
         if self.prompt is not None:
             return self.prompt
-        return describe(contrast(target), self.acquisition)
+        return describe(
+            contrast(target), replace(self.acquisition, fat_suppressed=self.fat_suppressed)
+        )
 
     def told(self, target: str) -> dict[str, Any]:
         """What a sidecar says was asked for: the text, and numbers under their names in BIDS, times

@@ -56,6 +56,7 @@ CONTRAST_WORDINGS: dict[str, Wordings] = {
             "An axial T1w scan without gadolinium: fatty marrow is bright, fluids are dark",
             "T1 image of the head, not enhanced",
             "T1 weighting without agent: white matter is brighter than grey matter",
+            "T1-weighted",
         ),
         (
             "An axial T1-weighted image, not enhanced: fluid is dark and marrow is bright",
@@ -69,6 +70,7 @@ CONTRAST_WORDINGS: dict[str, Wordings] = {
             "An axial T1w scan with contrast agent: enhancing tumour is bright, fluid is dark",
             "T1 image of the head, enhanced with gadolinium",
             "T1 weighting after the agent: lesions enhance, vessels are the brightest",
+            "contrast-enhanced T1-weighted",
         ),
         (
             "An axial T1-weighted image, enhanced: bright vessels and enhancing mucosa",
@@ -82,6 +84,7 @@ CONTRAST_WORDINGS: dict[str, Wordings] = {
             "An axial T2w scan: oedema and mucosa are bright, white matter is dark",
             "T2 image of the head",
             "T2 weighting by a long echo time: fluids are the brightest",
+            "T2-weighted",
         ),
         (
             "An axial T2-weighted image: bright fluids, dark muscle and white matter",
@@ -95,6 +98,7 @@ CONTRAST_WORDINGS: dict[str, Wordings] = {
             "An axial FLAIR scan: the ventricles are dark, oedema is bright",
             "FLAIR image of the head",
             "T2 weighting with inversion recovery: fluid is attenuated, lesions stand out",
+            "FLAIR",
         ),
         (
             "An axial FLAIR image with nulled fluid: dark ventricles and bright lesions",
@@ -108,6 +112,7 @@ CONTRAST_WORDINGS: dict[str, Wordings] = {
             "An axial PDw scan with low contrast between tissues",
             "Proton density image of the head",
             "Proton density weighting by a short echo time: tissues are similar in signal",
+            "PD-weighted",
         ),
         (
             "An axial proton-density-weighted image with similar signal of the tissues",
@@ -121,6 +126,7 @@ CONTRAST_WORDINGS: dict[str, Wordings] = {
             "An axial TOF scan of the carotid artery and the circle of Willis",
             "MR angiography of the head",
             "MRA by inflow: vessels are bright, all other tissue is dark",
+            "TOF angiography",
         ),
         (
             "An axial MRA image: bright flowing blood in the carotid artery, dark tissue",
@@ -131,11 +137,21 @@ CONTRAST_WORDINGS: dict[str, Wordings] = {
 
 FAT_WORDINGS: dict[bool, Wordings] = {
     False: Wordings(
-        (FAT_STATES[False], "without fat suppression", "fat is not suppressed"),
+        (
+            FAT_STATES[False],
+            "without fat suppression",
+            "fat is not suppressed",
+            "no fat suppression",
+        ),
         ("fat without suppression", "signal of fat not suppressed"),
     ),
     True: Wordings(
-        (FAT_STATES[True], "with fat suppression", "the signal of fat is nulled"),
+        (
+            FAT_STATES[True],
+            "with fat suppression",
+            "the signal of fat is nulled",
+            "fat suppressed",
+        ),
         ("fat is nulled and dark", "suppression of the fat signal"),
     ),
 }
@@ -169,7 +185,8 @@ def describe(
     Args:
         entry: the contrast.
         acquisition: what is known besides.
-        draws: draws a wording for everything, evenly among those trained on; None = the first.
+        draws: draws a wording for everything, evenly among those trained on, and the order of
+            what is said after the contrast; None = the first, fat before the facts.
     """
 
     def choose(wordings: Wordings) -> str:
@@ -178,7 +195,12 @@ def describe(
         count = len(wordings.trained)
         return wordings.trained[int(torch.randint(count, (), generator=draws))]
 
-    return _compose(entry, acquisition, choose)
+    def order(parts: list[str]) -> list[str]:
+        if draws is None:
+            return parts
+        return [parts[place] for place in torch.randperm(len(parts), generator=draws).tolist()]
+
+    return _compose(entry, acquisition, choose, order)
 
 
 def describe_otherwise(entry: Contrast, acquisition: Acquisition, number: int) -> str:
@@ -186,8 +208,14 @@ def describe_otherwise(entry: Contrast, acquisition: Acquisition, number: int) -
     return _compose(entry, acquisition, lambda wordings: wordings.held_out[number])
 
 
-def _compose(entry: Contrast, acquisition: Acquisition, choose: Callable[[Wordings], str]) -> str:
-    parts = [choose(CONTRAST_WORDINGS[entry.name])]
+def _compose(
+    entry: Contrast,
+    acquisition: Acquisition,
+    choose: Callable[[Wordings], str],
+    order: Callable[[list[str]], list[str]] = list,
+) -> str:
+    shown = choose(CONTRAST_WORDINGS[entry.name])
+    parts = []
     if acquisition.fat_suppressed is not None:
         parts.append(choose(FAT_WORDINGS[acquisition.fat_suppressed]))
     facts = [
@@ -196,8 +224,8 @@ def _compose(entry: Contrast, acquisition: Acquisition, choose: Callable[[Wordin
         if (value := getattr(acquisition, fact)) is not None
     ]
     if facts:
-        parts.append(", ".join(facts))
-    return "; ".join(parts) + "."
+        parts.append(", ".join(order(facts)))
+    return "; ".join([shown, *order(parts)]) + "."
 
 
 def _said(value: float | str) -> str:

@@ -57,6 +57,18 @@ def test_every_wording_that_is_trained_on_is_drawn_and_no_other() -> None:
     assert drawn("T2", Acquisition(True)) == expected
 
 
+def test_what_follows_the_contrast_is_drawn_in_any_order() -> None:
+    orders = set()
+    for text in drawn("PD", Acquisition(True, 4321, 98)):
+        orders.add(tuple(sorted(("fat", "4321", "98"), key=text.rindex)))
+    assert orders == {
+        ("fat", "4321", "98"),
+        ("fat", "98", "4321"),
+        ("4321", "98", "fat"),
+        ("98", "4321", "fat"),
+    }
+
+
 def test_the_same_generator_draws_the_same_words() -> None:
     first, second = (torch.Generator().manual_seed(5) for _ in range(2))
     for entry in CONTRASTS:
