@@ -38,8 +38,8 @@ Recipe = Annotated[
     typer.Option(
         "--recipe",
         metavar="NAME|FILE",
-        help="small, paper, adapt, or a TOML file.  [default: small; finetune from weights on "
-        "--data: adapt]",
+        help="small, paper, adapt, words, or a TOML file.  [default: small; finetune from weights "
+        "on --data: adapt]",
     ),
 ]
 Out = Annotated[

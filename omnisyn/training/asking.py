@@ -1,14 +1,22 @@
 """How finetuning asks for its targets in words, from a text tower that learns with the decoder."""
 
+import math
 from dataclasses import replace
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
 from omnisyn.models.clip.text_image import TextImageModel
 from omnisyn.studies.slices import SliceBatch
 from omnisyn.training.artefacts import prompt_sentences
-from omnisyn.training.prompts import own_texts
+from omnisyn.training.prompts import drawn_sentences, own_texts
+
+# Middle and spread (a factor) of TR, TE, TI (ms) and field (T), roughly, over all protocols.
+_USUAL = ((1000.0, 4.5), (27.0, 3.3), (1100.0, 2.0), (2.1, 1.4))
+# Shares: of descriptions that leave out nothing; of facts that the others tell; and how often
+# fat that keeps its signal is spoken of.
+_WHOLE, _TOLD, _FAT_TOLD = 0.5, 0.5, 0.7
 
 
 class Asking(nn.Module):
@@ -16,7 +24,8 @@ class Asking(nn.Module):
 
     Some targets are asked for by how they were acquired (TR, TE, TI and field, where known), the
     others by what their contrast shows; all in words drawn anew, so that what counts are not the
-    words.
+    words. Of half of the former some facts are left out, because who asks seldom says all; fat is
+    left out only where it keeps its signal, so that saying nothing of it means that.
 
     Args:
         text: whose text tower is trained; its image tower is put aside.
@@ -29,16 +38,52 @@ class Asking(nn.Module):
         for weight in text.text_tower():
             weight.requires_grad_(True)
         self.described = described
+        self.reading = nn.Linear(text.embed_size, len(_USUAL))
+        for start_at_zero in self.reading.parameters():
+            nn.init.zeros_(start_at_zero)
 
     def forward(self, batch: SliceBatch, targets: Tensor, draws: torch.Generator) -> Tensor:
         """Text vectors `[n, d]` of targets `[n]`, places of images in the batch."""
         shape = batch.present.shape
         described = torch.rand(shape, generator=draws) < self.described
-        known = described.to(targets.device)[:, :, None]
+        whole = torch.rand(shape, generator=draws) < _WHOLE
+        facts = torch.rand(batch.acquisition.shape, generator=draws) < _TOLD
+        told = (described[:, :, None] & (whole[:, :, None] | facts)).to(targets.device)
         unknown = torch.full_like(batch.acquisition, torch.nan)
-        shown = replace(batch, acquisition=torch.where(known, batch.acquisition, unknown))
-        texts, numbers = own_texts(shown, targets, draws)
+        shown = replace(batch, acquisition=torch.where(told, batch.acquisition, unknown))
+        fat_unsaid = torch.rand(len(targets), generator=draws).to(targets.device) >= _FAT_TOLD
+        fat_unsaid &= ~batch.fat_suppressed.flatten().index_select(0, targets)
+        texts, numbers = own_texts(shown, targets, draws, fat_unsaid)
         return self.text.encode_text(texts).index_select(0, numbers)
+
+    def as_acquired(self, batch: SliceBatch, targets: Tensor) -> Tensor:
+        """Text vectors `[n, d]` of targets `[n]` by all that is known of their acquisition, in the
+        first wordings."""
+        texts, numbers = own_texts(batch, targets)
+        return self.text.encode_text(texts).index_select(0, numbers)
+
+    def distance(self, vectors: Tensor, draws: torch.Generator) -> Tensor:
+        """Mean of 1 - cosine between the twelve sentences, in wordings drawn anew, and what they
+        are to mean, unit vectors `[12, d]`."""
+        said = self.text.encode_text(drawn_sentences(draws))
+        return 1 - functional.cosine_similarity(said, vectors).mean()
+
+    def lesson(self, batch: SliceBatch, draws: torch.Generator) -> Tensor:
+        """Mean squared error of the facts that are read back from the vectors of what is known of
+        each image of the batch.
+
+        What times do to an image shows so faintly that the text tower would long pass over them.
+        """
+        places = batch.present.flatten().nonzero().squeeze(1)
+        texts, numbers = own_texts(batch, places, draws)
+        vectors = self.text.encode_text(texts).index_select(0, numbers)
+        middles, spreads = torch.tensor(_USUAL, device=places.device).log().unbind(dim=1)
+        known = batch.acquisition.flatten(0, 1).index_select(0, places)
+        wanted = (known.log() - middles) / spreads
+        error = self.reading(vectors * math.sqrt(vectors.shape[1])) - wanted.nan_to_num()
+        told = ~known.isnan()
+        mean: Tensor = (error**2 * told).sum() / told.sum().clamp(min=1)
+        return mean
 
     def canonical(self) -> Tensor:
         """The vectors of the twelve canonical sentences, `[12, d]`."""

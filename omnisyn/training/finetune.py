@@ -1,6 +1,7 @@
 """Stage 3: one target-conditioned decoder (and the fusion of several sources before it)."""
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -9,7 +10,7 @@ from torch import Tensor, nn
 from omnisyn.contrasts import NAMES
 from omnisyn.errors import ModelError
 from omnisyn.listeners import Note
-from omnisyn.models.clip.model import TextImageModel
+from omnisyn.models.clip.model import TextImageModel, build_clip
 from omnisyn.models.generator import Generator, build_generator
 from omnisyn.models.low_rank import add_low_rank_changes, merged_state
 from omnisyn.models.weights import load_card
@@ -88,7 +89,9 @@ class Finetuning(TrainingStage):
         self.settings: FinetuneSettings = settings
         self.generator = generator
         self._encoder_frozen = settings.encoder == "frozen"
-        if settings.low_rank:
+        if settings.decoder == "frozen":
+            generator.requires_grad_(False)
+        elif settings.low_rank:
             generator.requires_grad_(False)
             frozen = self._encoder_frozen
             for part in (generator.fusion, generator.decoder) if frozen else (generator,):
@@ -104,9 +107,10 @@ class Finetuning(TrainingStage):
             assert text is not None
             self.asking = Asking(text, settings.described)
         # Together: their average and their best step have to be of one moment.
-        self._trained = (
-            generator if self.asking is None else nn.ModuleList([generator, self.asking])
-        )
+        trained: list[nn.Module] = [generator] if settings.decoder == "free" else []
+        if self.asking is not None:
+            trained.append(self.asking)
+        self._trained = trained[0] if len(trained) == 1 else nn.ModuleList(trained)
         self.adversary: Adversary | None = None
         if settings.adversarial_weight:
             self.adversary = Adversary(settings.adversarial_width, seed)
@@ -169,6 +173,12 @@ class Finetuning(TrainingStage):
         mask = head_mask(batch.images, batch.present).index_select(0, targets // contrasts)
         truth = images.index_select(0, targets)
         losses = self._losses(prediction.float(), truth, mask, condition)
+        if self.asking is not None:
+            losses["facts"] = self.asking.lesson(batch, draws)
+            losses["loss"] = losses["loss"] + losses["facts"]
+            if chosen.decoder == "frozen":
+                losses["words"] = self.asking.distance(self.generator.target_vectors, draws)
+                losses["loss"] = losses["loss"] + losses["words"]
         if self.adversary is not None:
             # Both sides take their step at once: the gradient of each reaches that side alone.
             fooling, judging = self.adversary.losses(prediction.float(), truth, targets % contrasts)
@@ -205,9 +215,16 @@ class Finetuning(TrainingStage):
         return {"loss": total, **{name: part for name, (_, part) in parts.items()}}
 
     def validate_patient(self, slices: SliceBatch) -> list[Row]:
-        """One row per ordered pair of contrasts that the patient has."""
+        """One row per ordered pair of contrasts that the patient has.
+
+        With a frozen decoder targets are asked for by how they were acquired: by their names they
+        come out as ever.
+        """
         self._renew_target_vectors()
-        return direction_rows(self.generator, slices)
+        conditions = None
+        if self.asking is not None and self.settings.decoder == "frozen":
+            conditions = partial(self.asking.as_acquired, slices)
+        return direction_rows(self.generator, slices, conditions)
 
     def summarize(self, rows: Sequence[Row]) -> Validation:
         """Mean over patients per direction, then over directions; the score is the SSIM."""
@@ -222,8 +239,9 @@ class Finetuning(TrainingStage):
 
     @torch.no_grad()
     def _renew_target_vectors(self) -> None:
-        """The canonical vectors are what the text tower has come to say."""
-        if self.asking is not None:
+        """The canonical vectors are what the text tower has come to say, if the decoder learned
+        with it."""
+        if self.asking is not None and self.settings.decoder == "free":
             self.generator.set_target_vectors(self.asking.canonical())
 
 
@@ -234,7 +252,7 @@ def _find_starts(recipe: Recipe, options: RunOptions) -> tuple[str, ...]:
         starts.append(_run(runs, options, "pretrain"))
     settings = recipe.finetune
     own_tower = weights is not None and load_card(weights).text is not None
-    described = settings.described > 0 and not own_tower
+    described = settings.described > 0 and settings.decoder == "free" and not own_tower
     if settings.text_weight or described or (weights is None and settings.aligned):
         starts.append(_run(runs, options, "align"))
     return tuple(starts)
@@ -261,6 +279,9 @@ def _build(beginning: Beginning) -> Finetuning:
         generator, pixel_mm = loaded.generator, loaded.card.pixel_mm
         text = None if loaded.card.text is None else loaded.text_tower()
         before |= loaded.card.stages | {"weights": {"sha256": loaded.sha256}}
+        if text is None and recipe.finetune.decoder == "frozen":
+            # It has a space to learn, and that of no align run is it.
+            text = build_clip(recipe.clip, beginning.options.seed)
     else:
         generator = build_generator(recipe.model, seed=beginning.options.seed)
         if "pretrain" in runs:

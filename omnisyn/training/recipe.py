@@ -1,8 +1,8 @@
 """A recipe: every setting of the three stages in one readable TOML file.
 
 `recipes/small.toml` is our default, `recipes/paper.toml` the publication's figures,
-`recipes/adapt.toml` what weights are adapted to one's own patients with. A recipe is named by its
-file's stem, or given as a path.
+`recipes/adapt.toml` what weights are adapted to one's own patients with, `recipes/words.toml` what
+they learn to be asked in words with. A recipe is named by its file's stem, or given as a path.
 """
 
 from importlib import resources
@@ -140,6 +140,9 @@ class FinetuneSettings(StageSettings):
     described: float = Field(0.0, ge=0, le=1)
     """Share of targets that are asked for by a text of how they were acquired, the others by what
     their contrast shows, in words drawn anew; above 0 the text tower learns with the decoder."""
+    decoder: Literal["frozen", "free"] = "free"
+    """What of the decoder and the fusion is trained: all, or nothing. Then a text tower alone
+    learns to steer weights that stay as they are."""
     encoder: Literal["frozen", "partly", "free"] = "frozen"
     """What of the encoder is trained: nothing, the half that makes the coarser maps, or all."""
     low_rank: int = Field(0, ge=0)
@@ -183,6 +186,13 @@ class FinetuneSettings(StageSettings):
             raise ValueError("text_weight needs the towers of an align run: aligned must be true")
         if self.described and not self.aligned:
             raise ValueError("described needs the text tower of an align run: aligned must be true")
+        if self.decoder == "frozen" and not (self.described and self.encoder == "frozen"):
+            raise ValueError(
+                "with a frozen decoder the text tower alone is trained: described must be above 0, "
+                "and the encoder frozen"
+            )
+        if self.decoder == "frozen" and (self.low_rank or self.adversarial_weight):
+            raise ValueError("low-rank changes and an adversary go with a decoder that is free")
         if self.encoder == "partly" and self.low_rank:
             raise ValueError("low-rank changes go with an encoder that is frozen or free")
         return self

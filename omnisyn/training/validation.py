@@ -5,7 +5,7 @@ figures of record are those of `omnisyn evaluate`.
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor
@@ -14,13 +14,19 @@ from omnisyn.contrasts import NAMES, direction_name
 from omnisyn.models.generator import Generator
 from omnisyn.studies.slices import SliceBatch
 from omnisyn.training.objectives import head_mask, ssim_map
+from omnisyn.training.prompts import prompt_labels
 from omnisyn.training.stage import Row, Validation, mean
+
+Conditions = Callable[[Tensor], Tensor]
+"""Places [n] of images in a batch to the text vectors [n, d] that they are asked for by."""
 
 _SLICES_AT_ONCE = 4
 _BEST_PSNR = 100.0
 
 
-def direction_rows(generator: Generator, slices: SliceBatch) -> list[Row]:
+def direction_rows(
+    generator: Generator, slices: SliceBatch, conditions: Conditions | None = None
+) -> list[Row]:
     """SSIM and PSNR in the head of every ordered pair of the patient's contrasts.
 
     Each source is encoded once for all its targets. SSIM: mean of the map over the mask, then
@@ -29,7 +35,13 @@ def direction_rows(generator: Generator, slices: SliceBatch) -> list[Row]:
     Args:
         generator: on the device of `slices`.
         slices: one patient.
+        conditions: how targets are asked for; None = by their names.
     """
+
+    def by_name(places: Tensor) -> Tensor:
+        return generator.target_vectors[prompt_labels(slices, places)]
+
+    asked = conditions or by_name
     present = slices.present.all(dim=0).nonzero().squeeze(1).tolist()
     pairs = [(source, target) for source in present for target in present if source != target]
     similarity: dict[tuple[int, int], list[Tensor]] = {pair: [] for pair in pairs}
@@ -52,8 +64,8 @@ def direction_rows(generator: Generator, slices: SliceBatch) -> list[Row]:
             for target in present:
                 if target == source:
                     continue
-                suppressed = slices.fat_suppressed[part, target].tolist()
-                condition = generator.condition([NAMES[target]] * len(images), suppressed)
+                places = torch.arange(start, start + len(images), device=images.device)
+                condition = asked(places * len(NAMES) + target)
                 prediction = generator.decode(features, condition).float().clamp(0, 1)
                 truth = images[:, target][:, None]
                 each = (ssim_map(prediction, truth) * mask).sum(dim=(1, 2, 3)) / count.clamp(min=1)

@@ -203,6 +203,55 @@ def test_a_text_tower_that_learns_is_handed_on_with_the_vectors_that_it_gives(
     assert (tmp_path / "run/final/model.safetensors").read_bytes() == whole
 
 
+def test_a_text_tower_alone_learns_to_steer_weights_that_stay_as_they_are(
+    runs: Path, tmp_path: Path, stand_in: ModuleType
+) -> None:
+    recipe = tmp_path / "words.toml"
+    text = Path(stand_in.RECIPE).read_text().replace('encoder = "free"', 'encoder = "frozen"')
+    text = text.replace("text_weight = 0.1", 'decoder = "frozen"\ndescribed = 0.8')
+    recipe.write_text(text)
+    # No align run is needed: its space would be another one.
+    start = runs / "finetune/final/model.safetensors"
+    towers = {}
+    for steps in (1, 40):
+        out = tmp_path / f"{steps}"
+        options = RunOptions(
+            recipe=recipe, out=out, init=(str(start),), device="cpu", max_steps=steps
+        )
+        finetune(options, source=stand_in.Discs())
+        assert (out / "final/model.safetensors").read_bytes() == start.read_bytes()
+        loaded = load_weights(out)
+        assert loaded.card.described
+        towers[steps] = loaded.text_tower()
+    with torch.no_grad():
+        near = {
+            steps: float((tower.encode_text(prompt_sentences()) * vectors).sum(dim=1).mean())
+            for steps, tower in towers.items()
+            for vectors in [loaded.generator.target_vectors]
+        }
+    assert near[40] > near[1] + 0.1
+
+
+def test_with_a_frozen_decoder_targets_are_validated_as_they_were_acquired(
+    generator: Generator, batch: SliceBatch, stand_in: ModuleType, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    text = build_clip(load_recipe(stand_in.RECIPE).clip)
+    settings = load_recipe(stand_in.RECIPE).finetune.model_copy(
+        update={"text_weight": 0.0, "described": 0.5, "encoder": "frozen", "decoder": "frozen"}
+    )
+    trained = Finetuning(generator, None, settings, {}, text=text)
+    read: list[str] = []
+    encode = text.encode_text
+    monkeypatch.setattr(text, "encode_text", lambda texts: read.extend(texts) or encode(texts))
+    facts = batch.acquisition.clone()
+    facts[..., 1] = 87.0
+    with torch.no_grad():
+        rows = trained.validate_patient(replace(batch, acquisition=facts))
+    assert len(rows) == 4 * 3
+    assert read
+    assert all("TE 87 ms" in each for each in read)
+
+
 def test_text_supervision_without_an_align_run_is_refused(
     tmp_path: Path, stand_in: ModuleType
 ) -> None:
@@ -266,9 +315,9 @@ def test_weights_are_called_like_their_run_and_their_pixels_are_kept_by_later_ru
     text = re.sub("text_weight = .*", "text_weight = 0", text)
     starts = {
         "first": tuple(str(runs / stage) for stage in ("pretrain", "align")),
-        "second": (str(tmp_path / "first"),),
+        "second+more": (str(tmp_path / "first"),),
     }
-    for name, line in (("first", "pixel_mm = 0.6"), ("second", "")):
+    for name, line in (("first", "pixel_mm = 0.6"), ("second+more", "")):
         recipe = tmp_path / f"{name}.toml"
         recipe.write_text(text.replace("[finetune]", f"[finetune]\n{line}", 1))
         options = RunOptions(
@@ -276,7 +325,8 @@ def test_weights_are_called_like_their_run_and_their_pixels_are_kept_by_later_ru
         )
         finetune(options, source=stand_in.Discs())
         card = load_weights(tmp_path / name).card
-        assert (card.name, card.pixel_mm) == (name, 0.6)
+        # A folder may be called what a card cannot.
+        assert (card.name, card.pixel_mm) == (name.replace("+", "-"), 0.6)
 
 
 Shown = Callable[..., tuple[list[bool], list[bool]]]

@@ -77,6 +77,13 @@ def test_unknown_key_is_refused_with_the_nearest_one(tmp_path: Path) -> None:
             '"class"\nacquisition_weight = 1.0\nsteps = 6',
             "acquisition_weight needs the objective contrastive",
         ),
+        ("text_weight = 0.1", 'decoder = "frozen"\ndescribed = 0.5', "the encoder frozen"),
+        ('encoder = "free"', 'encoder = "frozen"\ndecoder = "frozen"', "described must be above 0"),
+        (
+            'encoder = "free"',
+            'encoder = "frozen"\ndecoder = "frozen"\ndescribed = 0.5\nlow_rank = 2',
+            "go with a decoder that is free",
+        ),
         (
             "[finetune.optimizer]",
             "[finetune.mixture]\npatients = 0\n[finetune.optimizer]",

@@ -7,6 +7,7 @@ from typing import Any
 from omnisyn.models.clip.families.medclip import CONTEXT_LENGTH, MedClip
 from omnisyn.models.clip.families.mediclip import AdaptedTower
 from omnisyn.models.clip.families.open_clip import build_open_clip, open_clip_module
+from omnisyn.models.clip.numbers import see_numbers_as_waves
 from omnisyn.models.clip.text_image import ClipShape, TextImageModel, Tokenizer
 from omnisyn.models.clip.vocabulary import tokenize
 from omnisyn.models.clip.wordpiece import wordpiece
@@ -24,6 +25,8 @@ def assemble(shape: ClipShape) -> TextImageModel:
         clip = build_open_clip(shape.model)
     if shape.adapters:
         clip.visual = AdaptedTower(clip.visual, shape.adapters, shape.model["embed_dim"])
+    if shape.tokenizer == "small":
+        see_numbers_as_waves(clip.token_embedding)
     return TextImageModel(clip, _tokenizer(clip, shape), shape)
 
 

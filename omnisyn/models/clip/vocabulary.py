@@ -5,8 +5,8 @@ append to the file, never reorder or delete (its first lines are from when numbe
 by digit).
 
 A number is read as its magnitude, in steps of an eighth: 87 and 90 ms are nearly the same to a
-spin, and an echo time that training never drew still falls where it drew others. Digit by digit,
-each number would be a word of its own.
+spin. Digit by digit, each number would be a word of its own. How near two magnitudes are is told by
+`numbers.py`.
 """
 
 from __future__ import annotations
@@ -29,8 +29,11 @@ _FIRST_WORD = 3
 _END = VOCABULARY_SIZE - 1
 _PIECES = re.compile(r"[a-z][a-z0-9]*|[0-9]+(?:\.[0-9]+)?")
 # From the field of a small magnet in T to the longest repetition time in ms.
-_SMALLEST, _STEP, _MAGNITUDES = 0.05, 1.12, 115
-_FIRST_MAGNITUDE = _END - _MAGNITUDES
+_SMALLEST, _STEP = 0.05, 1.12
+MAGNITUDES = 115
+"""How many there are."""
+FIRST_MAGNITUDE = _END - MAGNITUDES
+"""Number of the token of the smallest."""
 
 
 @functools.cache
@@ -38,7 +41,7 @@ def words() -> dict[str, int]:
     """Every known word and its number."""
     text = resources.files("omnisyn.models.clip").joinpath("vocabulary.txt").read_text("utf-8")
     listed = text.split()
-    if len(set(listed)) != len(listed) or _FIRST_WORD + len(listed) > _FIRST_MAGNITUDE:
+    if len(set(listed)) != len(listed) or _FIRST_WORD + len(listed) > FIRST_MAGNITUDE:
         raise ValueError("vocabulary.txt repeats a word or holds too many")
     return {word: _FIRST_WORD + line for line, word in enumerate(listed)}
 
@@ -53,7 +56,7 @@ def number_of(piece: str) -> int:
     if not piece[0].isdigit():
         return words().get(piece, _UNKNOWN)
     steps = math.log(max(float(piece), _SMALLEST) / _SMALLEST) / math.log(_STEP)
-    return _FIRST_MAGNITUDE + min(round(steps), _MAGNITUDES - 1)
+    return FIRST_MAGNITUDE + min(round(steps), MAGNITUDES - 1)
 
 
 def is_known(piece: str) -> bool:
