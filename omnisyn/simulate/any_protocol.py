@@ -203,6 +203,18 @@ def draw_any_protocol(acquisition: Acquisition, generator: torch.Generator) -> A
     return replace(drawn, inversion_time_ms=time("inversion_time_ms", limits))
 
 
+def draw_times(contrast: str, generator: torch.Generator) -> dict[str, float]:
+    """TR, TE and, where it is drawn freely, TI in ms, as some series has them, be it of another
+    contrast, less what is held out of this one: numbers that the contrast does not tell."""
+    ranges = WIDE_RANGES[int(torch.randint(len(WIDE_RANGES), (), generator=generator))]
+    bands = HELD_OUT[contrast]
+    return {
+        fact: draw_outside(limits, bands.get(fact, ()), generator)
+        for fact in ("repetition_time_ms", "echo_time_ms", "inversion_time_ms")
+        if (limits := getattr(ranges, fact)) is not None
+    }
+
+
 def nulling_time(tissue: str, acquisition: Acquisition) -> float:
     """The TI in ms at which an inversion recovery gives no signal of a tissue with its mean T1.
 

@@ -2,18 +2,25 @@
 
 import math
 from dataclasses import replace
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from omnisyn.contrasts import NAMES, contrast
 from omnisyn.models.clip.text_image import TextImageModel
+from omnisyn.models.clip.texts import Acquisition, describe
+from omnisyn.simulate.any_protocol import draw_times
 from omnisyn.studies.slices import SliceBatch
 from omnisyn.training.artefacts import prompt_sentences
 from omnisyn.training.prompts import drawn_sentences, own_texts
+from omnisyn.volumes.sidecar import FACTS
 
 # Middle and spread (a factor) of TR, TE, TI (ms) and field (T), roughly, over all protocols.
 _USUAL = ((1000.0, 4.5), (27.0, 3.3), (1100.0, 2.0), (2.1, 1.4))
+# Texts of a lesson, what field they tell (T), and the share with suppressed fat.
+_LESSON, _FIELDS, _SUPPRESSED = 48, (1.5, 3.0), 0.3
 # Shares: of descriptions that leave out nothing; of facts that the others tell; and how often
 # fat that keeps its signal is spoken of.
 _WHOLE, _TOLD, _FAT_TOLD = 0.5, 0.5, 0.7
@@ -68,23 +75,44 @@ class Asking(nn.Module):
         said = self.text.encode_text(drawn_sentences(draws))
         return 1 - functional.cosine_similarity(said, vectors).mean()
 
-    def lesson(self, batch: SliceBatch, draws: torch.Generator) -> Tensor:
-        """Mean squared error of the facts that are read back from the vectors of what is known of
-        each image of the batch.
+    def lesson(self, draws: torch.Generator) -> Tensor:
+        """Mean squared error, a.u., of the numbers that are read back from the vectors of texts
+        that are drawn: of any contrast, with times of any other, so that they have to be read.
 
         What times do to an image shows so faintly that the text tower would long pass over them.
         """
-        places = batch.present.flatten().nonzero().squeeze(1)
-        texts, numbers = own_texts(batch, places, draws)
-        vectors = self.text.encode_text(texts).index_select(0, numbers)
-        middles, spreads = torch.tensor(_USUAL, device=places.device).log().unbind(dim=1)
-        known = batch.acquisition.flatten(0, 1).index_select(0, places)
+        told = [_drawn_acquisition(name, draws) for name in _drawn_contrasts(draws)]
+        texts = [describe(contrast(name), acquisition, draws) for name, acquisition in told]
+        vectors = self.text.encode_text(texts)
+        facts = [
+            [getattr(acquisition, fact) or math.nan for fact in FACTS] for _, acquisition in told
+        ]
+        known = torch.tensor(facts, device=vectors.device)
+        middles, spreads = torch.tensor(_USUAL, device=vectors.device).log().unbind(dim=1)
         wanted = (known.log() - middles) / spreads
-        error = self.reading(vectors * math.sqrt(vectors.shape[1])) - wanted.nan_to_num()
-        told = ~known.isnan()
-        mean: Tensor = (error**2 * told).sum() / told.sum().clamp(min=1)
+        error = self.reading(vectors * math.sqrt(vectors.shape[1])) - wanted
+        mean: Tensor = (error[~known.isnan()] ** 2).mean()
         return mean
 
     def canonical(self) -> Tensor:
         """The vectors of the twelve canonical sentences, `[12, d]`."""
         return self.text.encode_text(prompt_sentences())
+
+
+def _drawn_contrasts(draws: torch.Generator) -> list[str]:
+    places = torch.randint(len(NAMES), (_LESSON,), generator=draws)
+    return [NAMES[place] for place in places.tolist()]
+
+
+def _drawn_acquisition(name: str, draws: torch.Generator) -> tuple[str, Acquisition]:
+    """The contrast, and what is said of a series of it."""
+    fields = torch.tensor(_FIELDS)
+    field = float(fields[int(torch.randint(len(fields), (), generator=draws))])
+    facts = draw_times(name, draws) | {"field_tesla": field}
+    whole, fat, *told = torch.rand(2 + len(FACTS), generator=draws).tolist()
+    said: dict[str, Any] = {
+        fact: facts.get(fact)
+        for fact, share in zip(FACTS, told, strict=True)
+        if whole < _WHOLE or share < _TOLD
+    }
+    return name, Acquisition(fat_suppressed=fat < _SUPPRESSED, **said)

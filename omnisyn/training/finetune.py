@@ -138,7 +138,9 @@ class Finetuning(TrainingStage):
         self, batch: SliceBatch | None, step: int, draws: torch.Generator
     ) -> dict[str, Tensor]:
         """The losses of one batch, see `TrainingStage`."""
-        assert batch is not None
+        if batch is None:
+            of_texts = self._text_losses(draws)
+            return {"loss": torch.stack([*of_texts.values()]).sum(), **of_texts}
         chosen = self.settings
         device, contrasts = batch.images.device, batch.present.shape[1]
         drawn = draw_directions(batch.present.cpu(), chosen, draws)
@@ -174,16 +176,26 @@ class Finetuning(TrainingStage):
         truth = images.index_select(0, targets)
         losses = self._losses(prediction.float(), truth, mask, condition)
         if self.asking is not None:
-            losses["facts"] = self.asking.lesson(batch, draws)
-            losses["loss"] = losses["loss"] + losses["facts"]
-            if chosen.decoder == "frozen":
-                losses["words"] = self.asking.distance(self.generator.target_vectors, draws)
-                losses["loss"] = losses["loss"] + losses["words"]
+            of_texts = self._text_losses(draws)
+            losses |= of_texts
+            losses["loss"] = torch.stack([losses["loss"], *of_texts.values()]).sum()
         if self.adversary is not None:
             # Both sides take their step at once: the gradient of each reaches that side alone.
             fooling, judging = self.adversary.losses(prediction.float(), truth, targets % contrasts)
             losses |= {"adversarial": fooling, "adversary": judging}
             losses["loss"] = losses["loss"] + chosen.adversarial_weight * fooling + judging
+        return losses
+
+    def uses_slices(self, step: int) -> bool:
+        """Whether step `step` looks at images at all."""
+        return step >= self.settings.text_steps
+
+    def _text_losses(self, draws: torch.Generator) -> dict[str, Tensor]:
+        """What texts alone teach the text tower."""
+        assert self.asking is not None
+        losses = {"facts": self.asking.lesson(draws)}
+        if self.settings.decoder == "frozen":
+            losses["words"] = self.asking.distance(self.generator.target_vectors, draws)
         return losses
 
     def _condition(self, batch: SliceBatch, targets: Tensor, draws: torch.Generator) -> Tensor:

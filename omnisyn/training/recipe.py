@@ -140,6 +140,9 @@ class FinetuneSettings(StageSettings):
     described: float = Field(0.0, ge=0, le=1)
     """Share of targets that are asked for by a text of how they were acquired, the others by what
     their contrast shows, in words drawn anew; above 0 the text tower learns with the decoder."""
+    text_steps: int = Field(0, ge=0)
+    """How many of the steps, the first ones, teach the text tower alone, without images, to read
+    numbers (and with a frozen decoder the sentences)."""
     decoder: Literal["frozen", "free"] = "free"
     """What of the decoder and the fusion is trained: all, or nothing. Then a text tower alone
     learns to steer weights that stay as they are."""
@@ -186,6 +189,11 @@ class FinetuneSettings(StageSettings):
             raise ValueError("text_weight needs the towers of an align run: aligned must be true")
         if self.described and not self.aligned:
             raise ValueError("described needs the text tower of an align run: aligned must be true")
+        if self.text_steps and (not self.described or self.text_steps >= self.steps):
+            raise ValueError(
+                "text_steps must be fewer than steps, and described above 0: they train the text "
+                "tower that learns with the decoder"
+            )
         if self.decoder == "frozen" and not (self.described and self.encoder == "frozen"):
             raise ValueError(
                 "with a frozen decoder the text tower alone is trained: described must be above 0, "

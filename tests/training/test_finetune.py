@@ -208,7 +208,7 @@ def test_a_text_tower_alone_learns_to_steer_weights_that_stay_as_they_are(
 ) -> None:
     recipe = tmp_path / "words.toml"
     text = Path(stand_in.RECIPE).read_text().replace('encoder = "free"', 'encoder = "frozen"')
-    text = text.replace("text_weight = 0.1", 'decoder = "frozen"\ndescribed = 0.8')
+    text = text.replace("text_weight = 0.1", 'decoder = "frozen"\ndescribed = 0.8\ntext_steps = 3')
     recipe.write_text(text)
     # No align run is needed: its space would be another one.
     start = runs / "finetune/final/model.safetensors"

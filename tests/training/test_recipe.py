@@ -78,6 +78,8 @@ def test_unknown_key_is_refused_with_the_nearest_one(tmp_path: Path) -> None:
             "acquisition_weight needs the objective contrastive",
         ),
         ("text_weight = 0.1", 'decoder = "frozen"\ndescribed = 0.5', "the encoder frozen"),
+        ("text_weight = 0.1", "text_steps = 2", "described above 0"),
+        ("text_weight = 0.1", "text_steps = 8\ndescribed = 0.5", "fewer than steps"),
         ('encoder = "free"', 'encoder = "frozen"\ndecoder = "frozen"', "described must be above 0"),
         (
             'encoder = "free"',
