@@ -21,6 +21,7 @@ from omnisyn.volumes.sidecar import FACTS
 _USUAL = ((1000.0, 4.5), (27.0, 3.3), (1100.0, 2.0), (2.1, 1.4))
 # Texts of a lesson, what field they tell (T), and the share with suppressed fat.
 _LESSON, _FIELDS, _SUPPRESSED = 48, (1.5, 3.0), 0.3
+_NEAR = 0.3
 # Shares: of descriptions that leave out nothing; of facts that the others tell; and how often
 # fat that keeps its signal is spoken of.
 _WHOLE, _TOLD, _FAT_TOLD = 0.5, 0.5, 0.7
@@ -75,11 +76,13 @@ class Asking(nn.Module):
         said = self.text.encode_text(drawn_sentences(draws))
         return 1 - functional.cosine_similarity(said, vectors).mean()
 
-    def lesson(self, draws: torch.Generator) -> Tensor:
+    def lesson(self, draws: torch.Generator, meant: Tensor | None = None) -> Tensor:
         """Mean squared error, a.u., of the numbers that are read back from the vectors of texts
         that are drawn: of any contrast, with times of any other, so that they have to be read.
 
         What times do to an image shows so faintly that the text tower would long pass over them.
+        Where it is said what the twelve sentences are to mean, unit vectors `[12, d]`, a share of
+        1 - cosine keeps every text near its sentence: a good place to learn more from.
         """
         told = [_drawn_acquisition(name, draws) for name in _drawn_contrasts(draws)]
         texts = [describe(contrast(name), acquisition, draws) for name, acquisition in told]
@@ -91,8 +94,15 @@ class Asking(nn.Module):
         middles, spreads = torch.tensor(_USUAL, device=vectors.device).log().unbind(dim=1)
         wanted = (known.log() - middles) / spreads
         error = self.reading(vectors * math.sqrt(vectors.shape[1])) - wanted
-        mean: Tensor = (error[~known.isnan()] ** 2).mean()
-        return mean
+        loss: Tensor = (error[~known.isnan()] ** 2).mean()
+        if meant is not None:
+            sentences = [
+                NAMES.index(name) + len(NAMES) * bool(acquisition.fat_suppressed)
+                for name, acquisition in told
+            ]
+            near = functional.cosine_similarity(vectors, meant[sentences])
+            loss = loss + _NEAR * (1 - near).mean()
+        return loss
 
     def canonical(self) -> Tensor:
         """The vectors of the twelve canonical sentences, `[12, d]`."""

@@ -139,7 +139,7 @@ class Finetuning(TrainingStage):
     ) -> dict[str, Tensor]:
         """The losses of one batch, see `TrainingStage`."""
         if batch is None:
-            of_texts = self._text_losses(draws)
+            of_texts = self._text_losses(draws, without_images=True)
             return {"loss": torch.stack([*of_texts.values()]).sum(), **of_texts}
         chosen = self.settings
         device, contrasts = batch.images.device, batch.present.shape[1]
@@ -190,13 +190,18 @@ class Finetuning(TrainingStage):
         """Whether step `step` looks at images at all."""
         return step >= self.settings.text_steps
 
-    def _text_losses(self, draws: torch.Generator) -> dict[str, Tensor]:
+    def _text_losses(
+        self, draws: torch.Generator, *, without_images: bool = False
+    ) -> dict[str, Tensor]:
         """What texts alone teach the text tower."""
         assert self.asking is not None
-        losses = {"facts": self.asking.lesson(draws)}
-        if self.settings.decoder == "frozen":
-            losses["words"] = self.asking.distance(self.generator.target_vectors, draws)
-        return losses
+        if self.settings.decoder == "free":
+            return {"facts": self.asking.lesson(draws)}
+        vectors = self.generator.target_vectors
+        return {
+            "facts": self.asking.lesson(draws, vectors if without_images else None),
+            "words": self.asking.distance(vectors, draws),
+        }
 
     def _condition(self, batch: SliceBatch, targets: Tensor, draws: torch.Generator) -> Tensor:
         if self.asking is not None:

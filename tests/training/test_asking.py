@@ -97,6 +97,13 @@ def test_no_lesson_speaks_of_times_that_are_held_out(
     assert min(told) < 10 < 110 < max(told)
 
 
+@torch.no_grad()
+def test_a_lesson_may_keep_every_text_near_its_sentence(asking: Asking) -> None:
+    own = asking.text.encode_text(prompt_sentences())
+    loose, near, far = (asking.lesson(generator_at(0), meant).item() for meant in (None, own, -own))
+    assert loose < near < far
+
+
 def test_distance_is_that_of_the_sentences_from_what_they_are_to_mean(asking: Asking) -> None:
     with torch.no_grad():
         own = asking.text.encode_text(prompt_sentences())
