@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from omnisyn.contrasts import NAMES, contrast
+from omnisyn.contrasts import CONTRASTS, NAMES
 from omnisyn.models.clip.text_image import TextImageModel
 from omnisyn.models.clip.texts import Acquisition, describe
 from omnisyn.simulate.any_protocol import draw_times
@@ -84,12 +84,14 @@ class Asking(nn.Module):
         Where it is said what the twelve sentences are to mean, unit vectors `[12, d]`, a share of
         1 - cosine keeps every text near its sentence: a good place to learn more from.
         """
-        told = [_drawn_acquisition(name, draws) for name in _drawn_contrasts(draws)]
-        texts = [describe(contrast(name), acquisition, draws) for name, acquisition in told]
-        vectors = self.text.encode_text(texts)
-        facts = [
-            [getattr(acquisition, fact) or math.nan for fact in FACTS] for _, acquisition in told
+        drawn = torch.randint(len(CONTRASTS), (_LESSON,), generator=draws).tolist()
+        told = [_drawn_acquisition(NAMES[place], draws) for place in drawn]
+        texts = [
+            describe(CONTRASTS[place], acquisition, draws)
+            for place, acquisition in zip(drawn, told, strict=True)
         ]
+        vectors = self.text.encode_text(texts)
+        facts = [[getattr(each, fact) or math.nan for fact in FACTS] for each in told]
         known = torch.tensor(facts, device=vectors.device)
         middles, spreads = torch.tensor(_USUAL, device=vectors.device).log().unbind(dim=1)
         wanted = (known.log() - middles) / spreads
@@ -97,8 +99,8 @@ class Asking(nn.Module):
         loss: Tensor = (error[~known.isnan()] ** 2).mean()
         if meant is not None:
             sentences = [
-                NAMES.index(name) + len(NAMES) * bool(acquisition.fat_suppressed)
-                for name, acquisition in told
+                place + len(CONTRASTS) * bool(acquisition.fat_suppressed)
+                for place, acquisition in zip(drawn, told, strict=True)
             ]
             near = functional.cosine_similarity(vectors, meant[sentences])
             loss = loss + _NEAR * (1 - near).mean()
@@ -109,15 +111,9 @@ class Asking(nn.Module):
         return self.text.encode_text(prompt_sentences())
 
 
-def _drawn_contrasts(draws: torch.Generator) -> list[str]:
-    places = torch.randint(len(NAMES), (_LESSON,), generator=draws)
-    return [NAMES[place] for place in places.tolist()]
-
-
-def _drawn_acquisition(name: str, draws: torch.Generator) -> tuple[str, Acquisition]:
-    """The contrast, and what is said of a series of it."""
-    fields = torch.tensor(_FIELDS)
-    field = float(fields[int(torch.randint(len(fields), (), generator=draws))])
+def _drawn_acquisition(name: str, draws: torch.Generator) -> Acquisition:
+    """What a lesson says of a series of that contrast."""
+    field = _FIELDS[int(torch.randint(len(_FIELDS), (), generator=draws))]
     facts = draw_times(name, draws) | {"field_tesla": field}
     whole, fat, *told = torch.rand(2 + len(FACTS), generator=draws).tolist()
     said: dict[str, Any] = {
@@ -125,4 +121,4 @@ def _drawn_acquisition(name: str, draws: torch.Generator) -> tuple[str, Acquisit
         for fact, share in zip(FACTS, told, strict=True)
         if whole < _WHOLE or share < _TOLD
     }
-    return name, Acquisition(fat_suppressed=fat < _SUPPRESSED, **said)
+    return Acquisition(fat_suppressed=fat < _SUPPRESSED, **said)

@@ -1,10 +1,20 @@
 import math
+import sys
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
 
-from omnisyn.comparison.cost import SLICE_SIZE, counted, measure_cost, operations_of_step
+from omnisyn.comparison.cost import (
+    SLICE_SIZE,
+    _largest_size,
+    counted,
+    measure_cost,
+    operations_of_step,
+)
 from omnisyn.models.backbone import backbone_names
 from omnisyn.models.generator import build_generator
 from omnisyn.training.recipe import Recipe, load_recipe
@@ -37,6 +47,14 @@ def test_a_cost_is_that_of_the_arm() -> None:
     assert 0 < cost.slice_seconds < 60
     assert math.isfinite(cost.training_memory_mib)
     assert cost.training_memory_mib >= 0
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="read from /proc")
+def test_memory_is_not_that_of_the_process_that_started_this_one() -> None:
+    large = np.ones(int(600 * 2**20 / 8))
+    with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as alone:
+        largest = alone.submit(_largest_size, torch.device("cpu")).result()
+    assert largest < _largest_size(torch.device("cpu")) - large.nbytes / 2
 
 
 @pytest.mark.parametrize("backbone", backbone_names())

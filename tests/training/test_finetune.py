@@ -12,13 +12,11 @@ import torch
 
 from omnisyn.contrasts import NAMES
 from omnisyn.errors import InputError, ModelError
-from omnisyn.models.clip.model import build_clip
 from omnisyn.models.generator import Generator, build_generator
 from omnisyn.models.weights import load_weights
 from omnisyn.studies.seeding import generator_at
 from omnisyn.studies.slices import SliceBatch
 from omnisyn.training.artefacts import (
-    prompt_sentences,
     read_target_vectors,
     read_text_image,
 )
@@ -150,106 +148,6 @@ def test_a_run_may_begin_without_the_stage_before(
     finetune(options, source=stand_in.Discs())
     card = load_weights(tmp_path / "run").card
     assert {"pretrain", "align"} & set(card.stages) == {other}
-
-
-def test_targets_may_be_asked_for_by_how_they_were_acquired(
-    generator: Generator, batch: SliceBatch, stand_in: ModuleType, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    text = build_clip(load_recipe(stand_in.RECIPE).clip)
-    settings = load_recipe(stand_in.RECIPE).finetune.model_copy(
-        update={"text_weight": 0.0, "described": 0.5}
-    )
-    trained = Finetuning(generator, None, settings, {}, text=text)
-    # Branches of the decoder begin at zero, and what steers them then gets no gradient.
-    with torch.no_grad():
-        for weight in generator.decoder.parameters():
-            weight += 0.02
-    facts = batch.acquisition.clone()
-    facts[..., 1] = 87.0
-    read: list[str] = []
-    encode = text.encode_text
-    monkeypatch.setattr(text, "encode_text", lambda texts: read.extend(texts) or encode(texts))
-    losses = trained(replace(batch, acquisition=facts), 0, draws())
-    losses["loss"].backward()
-    told = [each for each in read if "87" in each]
-    assert 0 < len(told) < len(read)
-    assert any(
-        weight.grad is not None and weight.grad.abs().sum() > 0 for weight in text.text_tower()
-    )
-    assert all(weight.grad is None for weight in text.image_tower())
-
-
-def test_a_text_tower_that_learns_is_handed_on_with_the_vectors_that_it_gives(
-    runs: Path, tmp_path: Path, stand_in: ModuleType
-) -> None:
-    recipe = tmp_path / "recipe.toml"
-    text = Path(stand_in.RECIPE).read_text()
-    recipe.write_text(text.replace("text_weight = 0.1", "described = 0.5"))
-    starts = (str(runs / "pretrain"), str(runs / "align"))
-    options = RunOptions(recipe=recipe, out=tmp_path / "run", init=starts, device="cpu")
-    finetune(options, source=stand_in.Discs())
-    loaded = load_weights(tmp_path / "run")
-    before = read_text_image(runs / "align" / "final")
-    after = loaded.text_tower()
-    with torch.no_grad():
-        old, new = (tower.encode_text(prompt_sentences()) for tower in (before, after))
-    assert not torch.allclose(old, new, atol=1e-3)
-    torch.testing.assert_close(loaded.generator.target_vectors, new, atol=1e-3, rtol=0)
-    # Resumed from its last checkpoint but one it ends the same.
-    whole = (tmp_path / "run/final/model.safetensors").read_bytes()
-    shutil.rmtree(sorted((tmp_path / "run/checkpoints").iterdir())[-1])
-    shutil.rmtree(tmp_path / "run/final")
-    finetune(options, source=stand_in.Discs())
-    assert (tmp_path / "run/final/model.safetensors").read_bytes() == whole
-
-
-def test_a_text_tower_alone_learns_to_steer_weights_that_stay_as_they_are(
-    runs: Path, tmp_path: Path, stand_in: ModuleType
-) -> None:
-    recipe = tmp_path / "words.toml"
-    text = Path(stand_in.RECIPE).read_text().replace('encoder = "free"', 'encoder = "frozen"')
-    text = text.replace("text_weight = 0.1", 'decoder = "frozen"\ndescribed = 0.8\ntext_steps = 3')
-    recipe.write_text(text)
-    # No align run is needed: its space would be another one.
-    start = runs / "finetune/final/model.safetensors"
-    towers = {}
-    for steps in (1, 40):
-        out = tmp_path / f"{steps}"
-        options = RunOptions(
-            recipe=recipe, out=out, init=(str(start),), device="cpu", max_steps=steps
-        )
-        finetune(options, source=stand_in.Discs())
-        assert (out / "final/model.safetensors").read_bytes() == start.read_bytes()
-        loaded = load_weights(out)
-        assert loaded.card.described
-        towers[steps] = loaded.text_tower()
-    with torch.no_grad():
-        near = {
-            steps: float((tower.encode_text(prompt_sentences()) * vectors).sum(dim=1).mean())
-            for steps, tower in towers.items()
-            for vectors in [loaded.generator.target_vectors]
-        }
-    assert near[40] > near[1] + 0.1
-
-
-def test_with_a_frozen_decoder_targets_are_validated_as_they_were_acquired(
-    generator: Generator, batch: SliceBatch, stand_in: ModuleType, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    text = build_clip(load_recipe(stand_in.RECIPE).clip)
-    settings = load_recipe(stand_in.RECIPE).finetune.model_copy(
-        update={"text_weight": 0.0, "described": 0.5, "encoder": "frozen", "decoder": "frozen"}
-    )
-    trained = Finetuning(generator, None, settings, {}, text=text)
-    read: list[str] = []
-    encode = text.encode_text
-    monkeypatch.setattr(text, "encode_text", lambda texts: read.extend(texts) or encode(texts))
-    facts = batch.acquisition.clone()
-    facts[..., 1] = 87.0
-    with torch.no_grad():
-        rows = trained.validate_patient(replace(batch, acquisition=facts))
-    assert len(rows) == 4 * 3
-    assert read
-    assert all("TE 87 ms" in each for each in read)
 
 
 def test_text_supervision_without_an_align_run_is_refused(
