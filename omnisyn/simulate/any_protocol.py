@@ -193,8 +193,7 @@ def draw_any_protocol(acquisition: Acquisition, generator: torch.Generator) -> A
         ),
     )
     if ranges.nulled is not None:
-        null = nulling_time(ranges.nulled, drawn)
-        limits = (_AROUND_NULL[0] * null, _AROUND_NULL[1] * null)
+        limits = _around(nulling_time(ranges.nulled, drawn))
     elif ranges.inversion_time_ms is not None:
         low, high = _from(ranges.inversion_time_ms, half)
         limits = (low, min(high, drawn.repetition_time_ms - half))
@@ -203,16 +202,28 @@ def draw_any_protocol(acquisition: Acquisition, generator: torch.Generator) -> A
     return replace(drawn, inversion_time_ms=time("inversion_time_ms", limits))
 
 
-def draw_times(contrast: str, generator: torch.Generator) -> dict[str, float]:
-    """TR, TE and, where it is drawn freely, TI in ms, as some series has them, be it of another
-    contrast, less what is held out of this one: numbers that the contrast does not tell."""
-    ranges = WIDE_RANGES[int(torch.randint(len(WIDE_RANGES), (), generator=generator))]
+def draw_times(contrast: str, field_tesla: float, generator: torch.Generator) -> dict[str, float]:
+    """TR, TE and, of an inversion recovery, TI in ms of a series of that contrast, by any of its
+    sequences.
+
+    Without an exam there is no echo train: where a tissue is nulled it is taken to end at 2 TE.
+    """
+    having = [ranges for ranges in WIDE_RANGES if contrast in ranges.contrasts]
+    ranges = having[int(torch.randint(len(having), (), generator=generator))]
     bands = HELD_OUT[contrast]
-    return {
-        fact: draw_outside(limits, bands.get(fact, ()), generator)
-        for fact in ("repetition_time_ms", "echo_time_ms", "inversion_time_ms")
-        if (limits := getattr(ranges, fact)) is not None
-    }
+
+    def time(fact: str, limits: Range) -> float:
+        return draw_outside(limits, bands.get(fact, ()), generator)
+
+    repetition = time("repetition_time_ms", ranges.repetition_time_ms)
+    echo = time("echo_time_ms", ranges.echo_time_ms)
+    times = {"repetition_time_ms": repetition, "echo_time_ms": echo}
+    inversion = ranges.inversion_time_ms
+    if ranges.nulled is not None:
+        inversion = _around(_nulling_time(ranges.nulled, field_tesla, repetition - 2 * echo))
+    if inversion is not None:
+        times["inversion_time_ms"] = time("inversion_time_ms", inversion)
+    return times
 
 
 def nulling_time(tissue: str, acquisition: Acquisition) -> float:
@@ -220,9 +231,8 @@ def nulling_time(tissue: str, acquisition: Acquisition) -> float:
 
     ``T1 ln(2 / (1 + exp(-(TR - TE_last) / T1)))``, the zero of ``sequences.inversion_recovery``.
     """
-    t1 = tissue_table()[tissue].at(acquisition.field_tesla).t1_ms
     recovery = acquisition.repetition_time_ms - acquisition.last_echo_ms
-    return t1 * math.log(2 / (1 + math.exp(-recovery / t1)))
+    return _nulling_time(tissue, acquisition.field_tesla, recovery)
 
 
 def is_held_out(acquisition: Acquisition) -> bool:
@@ -277,6 +287,15 @@ def ranges_of(acquisition: Acquisition) -> WideRanges:
     if not fitting:
         raise KeyError(f"no wide ranges for {acquisition.contrast} by {acquisition.sequence}")
     return min(fitting, key=distance)
+
+
+def _nulling_time(tissue: str, field_tesla: float, recovery_ms: float) -> float:
+    t1 = tissue_table()[tissue].at(field_tesla).t1_ms
+    return t1 * math.log(2 / (1 + math.exp(-recovery_ms / t1)))
+
+
+def _around(null: float) -> Range:
+    return _AROUND_NULL[0] * null, _AROUND_NULL[1] * null
 
 
 def _from(limits: Range, least: float) -> Range:

@@ -105,7 +105,7 @@ class Finetuning(TrainingStage):
         self.asking: Asking | None = None
         if settings.described:
             assert text is not None
-            self.asking = Asking(text, settings.described)
+            self.asking = Asking(text, generator.target_vectors, settings.described)
         # Together: their average and their best step have to be of one moment.
         trained: list[nn.Module] = [generator] if settings.decoder == "free" else []
         if self.asking is not None:
@@ -139,8 +139,9 @@ class Finetuning(TrainingStage):
     ) -> dict[str, Tensor]:
         """The losses of one batch, see `TrainingStage`."""
         if batch is None:
-            of_texts = self._text_losses(draws, without_images=True)
-            return {"loss": torch.stack([*of_texts.values()]).sum(), **of_texts}
+            assert self.asking is not None
+            words = self.asking.lesson(draws)
+            return {"loss": words, "words": words}
         chosen = self.settings
         device, contrasts = batch.images.device, batch.present.shape[1]
         drawn = draw_directions(batch.present.cpu(), chosen, draws)
@@ -176,9 +177,8 @@ class Finetuning(TrainingStage):
         truth = images.index_select(0, targets)
         losses = self._losses(prediction.float(), truth, mask, condition)
         if self.asking is not None:
-            of_texts = self._text_losses(draws)
-            losses |= of_texts
-            losses["loss"] = torch.stack([losses["loss"], *of_texts.values()]).sum()
+            losses["words"] = self.asking.lesson(draws)
+            losses["loss"] = losses["loss"] + losses["words"]
         if self.adversary is not None:
             # Both sides take their step at once: the gradient of each reaches that side alone.
             fooling, judging = self.adversary.losses(prediction.float(), truth, targets % contrasts)
@@ -188,20 +188,7 @@ class Finetuning(TrainingStage):
 
     def uses_slices(self, step: int) -> bool:
         """Whether step `step` looks at images at all."""
-        return step >= self.settings.text_steps
-
-    def _text_losses(
-        self, draws: torch.Generator, *, without_images: bool = False
-    ) -> dict[str, Tensor]:
-        """What texts alone teach the text tower."""
-        assert self.asking is not None
-        if self.settings.decoder == "free":
-            return {"facts": self.asking.lesson(draws)}
-        vectors = self.generator.target_vectors
-        return {
-            "facts": self.asking.lesson(draws, vectors if without_images else None),
-            "words": self.asking.distance(vectors, draws),
-        }
+        return step < self.settings.steps - self.settings.text_steps
 
     def _condition(self, batch: SliceBatch, targets: Tensor, draws: torch.Generator) -> Tensor:
         if self.asking is not None:
@@ -237,7 +224,6 @@ class Finetuning(TrainingStage):
         With a frozen decoder targets are asked for by how they were acquired: by their names they
         come out as ever.
         """
-        self._renew_target_vectors()
         conditions = None
         if self.asking is not None and self.settings.decoder == "frozen":
             conditions = partial(self.asking.as_acquired, slices)
@@ -249,17 +235,9 @@ class Finetuning(TrainingStage):
 
     def export(self, folder: Path, card: RunCard, table: str) -> None:
         """Write the product, see `TrainingStage`."""
-        self._renew_target_vectors()
         plain = build_generator(self.generator.settings)
         plain.load_state_dict(merged_state(self.generator))
         write_generator(folder, plain, card, self.pixel_mm, self.text, self.asking is not None)
-
-    @torch.no_grad()
-    def _renew_target_vectors(self) -> None:
-        """The canonical vectors are what the text tower has come to say, if the decoder learned
-        with it."""
-        if self.asking is not None and self.settings.decoder == "free":
-            self.generator.set_target_vectors(self.asking.canonical())
 
 
 def _find_starts(recipe: Recipe, options: RunOptions) -> tuple[str, ...]:

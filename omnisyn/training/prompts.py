@@ -29,10 +29,7 @@ def prompt_labels(batch: SliceBatch, places: Tensor) -> Tensor:
 
 
 def own_texts(
-    batch: SliceBatch,
-    places: Tensor,
-    draws: torch.Generator | None = None,
-    fat_unsaid: Tensor | None = None,
+    batch: SliceBatch, places: Tensor, draws: torch.Generator | None = None
 ) -> tuple[list[str], Tensor]:
     """What is known of each image in words: contrast, fat, TR, TE, TI and field.
 
@@ -42,19 +39,17 @@ def own_texts(
         batch: of slices.
         places: of its images, from `present_images`.
         draws: of the wordings; None = the first ones.
-        fat_unsaid: `[n]` bool, of which images nothing is said of fat; None = of none.
 
     Returns:
         The distinct texts, and the text of each image `[n]`.
     """
     facts = batch.acquisition.flatten(0, 1).index_select(0, places).nan_to_num(_UNKNOWN).tolist()
-    unsaid = [False] * len(places) if fat_unsaid is None else fat_unsaid.tolist()
     labels = prompt_labels(batch, places).tolist()
-    kinds = list(zip(labels, unsaid, map(tuple, facts), strict=True))
+    kinds = list(zip(labels, map(tuple, facts), strict=True))
     numbers = {kind: number for number, kind in enumerate(dict.fromkeys(kinds))}
     texts = []
-    for prompt, silent, values in numbers:
+    for prompt, values in numbers:
         known = (None if value == _UNKNOWN else value for value in values)
-        acquisition = Acquisition(None if silent else prompt >= len(NAMES), *known)
+        acquisition = Acquisition(prompt >= len(NAMES), *known)
         texts.append(describe(CONTRASTS[prompt % len(NAMES)], acquisition, draws))
     return texts, torch.tensor([numbers[kind] for kind in kinds], device=places.device)

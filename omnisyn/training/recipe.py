@@ -138,14 +138,13 @@ class FinetuneSettings(StageSettings):
     aligned: bool = True
     """Whether targets are steered by the text vectors of an align run; else by orthogonal ones."""
     described: float = Field(0.0, ge=0, le=1)
-    """Share of targets that are asked for by a text of how they were acquired, the others by what
-    their contrast shows, in words drawn anew; above 0 the text tower learns with the decoder."""
+    """Share of targets that are asked for by how they were acquired, the others by contrast and fat
+    alone; above 0 a text tower learns to give the same vectors, see `asking.py`."""
     text_steps: int = Field(0, ge=0)
-    """How many of the steps, the first ones, teach the text tower alone, without images, to read
-    numbers (and with a frozen decoder the sentences)."""
+    """How many of the steps, the last ones, teach the text tower alone, without images."""
     decoder: Literal["frozen", "free"] = "free"
-    """What of the decoder and the fusion is trained: all, or nothing. Then a text tower alone
-    learns to steer weights that stay as they are."""
+    """What of the decoder and the fusion is trained: all, or nothing. Then what is learned is how
+    to ask weights that stay as they are."""
     encoder: Literal["frozen", "partly", "free"] = "frozen"
     """What of the encoder is trained: nothing, the half that makes the coarser maps, or all."""
     low_rank: int = Field(0, ge=0)

@@ -47,6 +47,9 @@ OBJECTIVES: dict[Stage, tuple[str, ...]] = {
 ADVERSARIAL_WEIGHT = 0.01
 """Of the PatchGAN where an option asks for one and the recipe has none: against errors of weight 1,
 as the published training of ResViT has it."""
+# Of each simulated head: what times do is learned from many of them, and scanning a head anew costs
+# less than building one.
+_VISITS_OF_ANY_PROTOCOL = 8
 _MIXED_PRECISION = {"float32": "no", "bfloat16": "bf16", "float16": "fp16"}
 
 
@@ -140,8 +143,9 @@ def resolved_recipe(name: Stage, options: RunOptions) -> Recipe:
         if options.max_steps < 1:
             raise UsageError("max_steps must be at least 1", why=f"it is {options.max_steps}")
         changes["steps"] = options.max_steps
-        if name == "align":
-            changes["text_steps"] = min(recipe.align.text_steps, options.max_steps // 2)
+        if name != "pretrain":
+            text_steps = getattr(recipe, name).text_steps
+            changes["text_steps"] = min(text_steps, options.max_steps // 2)
     if options.objective is not None:
         if options.objective not in OBJECTIVES.get(name, ()):
             raise UsageError(
@@ -188,6 +192,8 @@ def open_source(options: RunOptions, settings: StageSettings, say: Note) -> Slic
     """
     shared: dict[str, Any] = {"crop": settings.crop, "seed": options.seed}
     simulated = shared | {"any_protocol": settings.any_protocol}
+    if settings.any_protocol:
+        simulated["visits"] = _VISITS_OF_ANY_PROTOCOL
     openers: list[OpenSource] = []
     shares: list[float] = []
     root = data_root(options.data)
@@ -203,17 +209,9 @@ def open_source(options: RunOptions, settings: StageSettings, say: Note) -> Slic
         wide = load_cohort("anywhere")
         # Several visits a head: what holds for a whole exam is learned from many exams only, and a
         # further scan of a head costs less than another head.
+        of_maps = {"visits": 4, "window": 30, "pool": 12, "validation_patients": 3} | simulated
         openers.append(
-            lambda size: SimulatedSlices(
-                wide,
-                batch_size=size,
-                anatomy=anatomy,
-                visits=4,
-                window=30,
-                pool=12,
-                validation_patients=3,
-                **simulated,
-            )
+            lambda size: SimulatedSlices(wide, batch_size=size, anatomy=anatomy, **of_maps)
         )
         shares.append(settings.mixture.label_maps)
     if root is None or options.label_maps:

@@ -3,7 +3,7 @@ from types import ModuleType
 
 import torch
 
-from omnisyn.contrasts import CONTRASTS, FAT_STATES, NAMES
+from omnisyn.contrasts import CONTRASTS, NAMES
 from omnisyn.models.clip.texts import HELD_OUT
 from omnisyn.models.generator import PROMPTS
 from omnisyn.studies.seeding import generator_at
@@ -66,13 +66,3 @@ def test_images_acquired_differently_have_texts_that_say_how(stand_in: ModuleTyp
     assert of_t1[1] == of_t1[2] != of_t1[0]
     assert all(value in of_t1[1] for value in ("789 m", "23.4 m", "910 m", "3 T"))
     assert len(texts) == len(CONTRASTS)
-
-
-def test_of_fat_nothing_need_be_said(stand_in: ModuleType) -> None:
-    batch = discs(stand_in)
-    _, places = present_images(batch)
-    unsaid = torch.arange(len(places)) % 2 == 0
-    texts, own = own_texts(batch, places, fat_unsaid=unsaid)
-    of_image = [texts[number] for number in own.tolist()]
-    said = [any(state in text for state in FAT_STATES.values()) for text in of_image]
-    assert said == (~unsaid).tolist()

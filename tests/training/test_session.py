@@ -11,7 +11,7 @@ from omnisyn.geometry import Geometry
 from omnisyn.studies.cache_files import build_cache
 from omnisyn.studies.site import SiteSettings, write_site
 from omnisyn.training import session
-from omnisyn.training.recipe import load_recipe
+from omnisyn.training.recipe import Stage, load_recipe
 from omnisyn.training.run import RunOptions
 from omnisyn.training.session import accelerator_for, open_source, resolved_recipe
 from omnisyn.volumes.write import write_volume
@@ -24,9 +24,10 @@ def test_options_are_written_into_the_recipe(stand_in: ModuleType) -> None:
     assert recipe.pretrain == load_recipe(stand_in.RECIPE).pretrain
 
 
-def test_few_steps_leave_some_for_the_image_tower() -> None:
-    align = resolved_recipe("align", RunOptions(recipe="paper", max_steps=10)).align
-    assert (align.steps, align.text_steps) == (10, 5)
+@pytest.mark.parametrize(("name", "recipe"), [("align", "paper"), ("finetune", "words")])
+def test_few_steps_leave_some_with_images(name: Stage, recipe: str) -> None:
+    settings = getattr(resolved_recipe(name, RunOptions(recipe=recipe, max_steps=10)), name)
+    assert (settings.steps, settings.text_steps) == (10, 5)
 
 
 @pytest.mark.parametrize(
