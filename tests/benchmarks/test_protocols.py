@@ -10,6 +10,7 @@ from benchmarks.protocols import (
     SWEEPS,
     Patient,
     Sweep,
+    drawn_patients,
     held_out_values,
     main,
     nearest_share,
@@ -17,6 +18,7 @@ from benchmarks.protocols import (
     summary,
     swept,
 )
+from omnisyn.inference.synthesizer import Synthesizer
 from omnisyn.models.clip import texts
 from omnisyn.simulate.anatomy import LabelledHead
 from omnisyn.simulate.any_protocol import is_held_out
@@ -49,6 +51,12 @@ def patient():
     nothing = torch.zeros_like(labels, dtype=torch.bool)
     head = LabelledHead(labels, nothing, nothing, None, view.fine)
     return Patient(head, view, alike(draw_exam_plan(profile, view, generator)))
+
+
+@pytest.fixture(scope="module")
+def a_head():
+    """The first of the patients that the benchmark asks for."""
+    return next(drawn_patients(1))
 
 
 @dataclass(frozen=True)
@@ -166,3 +174,17 @@ def test_tables_and_picture_are_of_the_model_that_is_named(patient, tmp_path, mo
     ) == len(SWEEPS)
     with Image.open(out) as image:
         assert image.size[0] > image.size[1] > 300
+
+
+@pytest.mark.parametrize(
+    "sweep", [BY_ECHO, Sweep("T2", "T1", "repetition_time_ms")], ids=lambda sweep: sweep.name
+)
+def test_the_shipped_weights_heed_times_that_training_never_drew(sweep, a_head, monkeypatch):
+    monkeypatch.setattr(protocols, "_SLICES", 4)
+    found = swept(Synthesizer.load(), a_head, sweep)
+    asked, own = found.errors(found.asked), np.eye(len(found.values), dtype=bool)
+    by_name = found.errors([found.canonical] * len(found.values))
+    assert asked[own].mean() < 0.95 * asked[~own].mean()
+    assert asked[own].mean() < 0.95 * by_name[own].mean()
+    # Not by one vector for all times that happens to be good.
+    assert asked[own].mean() < asked.mean(axis=1).min()

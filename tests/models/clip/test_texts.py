@@ -25,7 +25,7 @@ def every_wording() -> Iterator[Wordings]:
         yield from table.values()
 
 
-def drawn(entry_name: str, acquisition: Acquisition, count: int = 200) -> set[str]:
+def drawn(entry_name: str, acquisition: Acquisition, count: int = 1000) -> set[str]:
     draws = torch.Generator().manual_seed(0)
     return {describe(contrast(entry_name), acquisition, draws) for _ in range(count)}
 
@@ -60,6 +60,7 @@ def test_every_wording_that_is_trained_on_is_drawn_and_no_other() -> None:
 def test_what_follows_the_contrast_is_drawn_in_any_order() -> None:
     orders = set()
     for text in drawn("PD", Acquisition(True, 4321, 98)):
+        text = text.replace("; FS", "; fat")
         orders.add(tuple(sorted(("fat", "4321", "98"), key=text.rindex)))
     assert orders == {
         ("fat", "4321", "98"),
