@@ -117,11 +117,23 @@ def seen_by(generator: Generator, patient: Images) -> Seen:
     return Seen(
         cosines,
         {
+            "T1 and T2 of a slice find each other": _across(cosines),
             "nearest image shows the same slice": _retrieval(torch.cat(whole), patient),
             "the same, pooled over the head": _retrieval(torch.cat(head), patient),
             "cosine, same slice": float(cosines[same & others].mean()),
             "cosine, other slices": float(cosines[~same].mean()),
         },
+    )
+
+
+def _across(cosines: Tensor) -> float:
+    """How often, among all T2, that of the same slice is nearest to a T1, and the other way."""
+    t1, t2 = (slice(CONTRASTS.index(name), None, len(CONTRASTS)) for name in ("T1", "T2"))
+    own = torch.arange(len(cosines) // len(CONTRASTS))
+    return float(
+        torch.cat([cosines[a, b].argmax(dim=1) == own for a, b in ((t1, t2), (t2, t1))])
+        .float()
+        .mean()
     )
 
 
@@ -152,14 +164,14 @@ def figure(seen: Mapping[str, Sequence[Seen]], whose: str) -> bytes:
     canvas = Figure(figsize=(9.6, 5.0), dpi=_DOTS_PER_INCH, layout="constrained")
     FigureCanvasAgg(canvas)
     for panel, (when, patients) in zip(canvas.subplots(1, 2), seen.items(), strict=True):
-        nearest, _, same, other = (
+        across, _, _, same, other = (
             float(np.mean([patient.figures[name] for patient in patients]))
             for name in patients[0].figures
         )
         shown = panel.imshow(patients[0].cosines.numpy(), cmap="viridis", vmax=1)
         canvas.colorbar(shown, ax=panel, shrink=0.75, format="%.4f").ax.tick_params(labelsize=7)
         panel.set_title(
-            f"{when}: the nearest image shows the same slice in {nearest:.0%}\n"
+            f"{when}: T1 and T2 of a slice find each other in {across:.0%}\n"
             f"mean cosine {same:.4f} in the same slice, {other:.4f} in others",
             fontsize=8.5,
         )

@@ -66,11 +66,14 @@ def test_images_are_ordered_by_slice_with_every_contrast():
 
 def test_what_an_encoder_sees_decides_the_figures():
     alike = seen_by(Telling(), images_of(patient(False))).figures
+    assert alike["T1 and T2 of a slice find each other"] == 1
     assert alike["nearest image shows the same slice"] == 1
     assert alike["the same, pooled over the head"] == 1
     assert alike["cosine, same slice"] == pytest.approx(1, abs=1e-6)
     assert alike["cosine, other slices"] < 0.99
     apart = seen_by(Telling(), images_of(patient(True))).figures
+    # T2 is as bright as T1 two slices on: only the first T1 and the last T2 find their own.
+    assert apart["T1 and T2 of a slice find each other"] < 0.2
     assert apart["nearest image shows the same slice"] < 0.5
     assert apart["cosine, same slice"] < 1 - 1e-4
 
@@ -87,8 +90,8 @@ def test_figure_and_table_tell_before_and_after(run, tmp_path, capsys):
     with Image.open(out) as picture:
         assert picture.size[0] > 500
     table = [line for line in capsys.readouterr().out.splitlines() if line.startswith("| ")]
-    assert sum(line.startswith("| before: ") for line in table) == 4
+    assert sum(line.startswith("| before: ") for line in table) == 5
     after = [line.split(" | ") for line in table if line.startswith("| after 17 steps: ")]
-    assert len(after) == 4
+    assert len(after) == 5
     before = [line.split(" | ") for line in table if line.startswith("| before: ")]
     assert [cells[3] for cells in before] != [cells[3] for cells in after]
