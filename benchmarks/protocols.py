@@ -188,6 +188,17 @@ def facts(acquisition: Acquisition) -> texts.Acquisition:
     )
 
 
+def followed(found: Swept) -> float:
+    """How far the images change with what is asked, of how far the truth does: 1 all the way, 0 not
+    at all, or elsewhere. The slope of the one on the other, each less its mean over the protocols,
+    in the head."""
+    asked, truths = (
+        np.stack([image[found.mask] for image in images]) for images in (found.asked, found.truths)
+    )
+    change, of_truth = asked - asked.mean(axis=0), truths - truths.mean(axis=0)
+    return float((change * of_truth).sum() / (of_truth**2).sum())
+
+
 def nearest_share(errors: NDArray[np.float64]) -> NDArray[np.float64]:
     """[asked] how often the truth nearest to an image [patients, asked, truths] is that asked."""
     right: NDArray[np.bool_] = errors.argmin(axis=2) == np.arange(errors.shape[1])
@@ -220,7 +231,8 @@ def summary(sweep: Sweep, found: Sequence[Swept]) -> Row:
         "of the images",
         f"canonical vector {nearest_share(canonical).mean():.2g}; error against the truth asked "
         f"{asked[:, own].mean():.4f}, against the others {asked[:, ~own].mean():.4f}; "
-        f"canonical {canonical[:, own].mean():.4f}; truths apart {truths[:, ~own].mean():.4f}",
+        f"canonical {canonical[:, own].mean():.4f}; truths apart {truths[:, ~own].mean():.4f}; "
+        f"followed {np.mean([followed(each) for each in found]):.0%} of the way",
     )
 
 

@@ -11,6 +11,7 @@ from benchmarks.protocols import (
     Patient,
     Sweep,
     drawn_patients,
+    followed,
     held_out_values,
     main,
     nearest_share,
@@ -105,6 +106,9 @@ def test_a_model_that_knows_the_physics_meets_every_protocol(patient, sweep):
     assert not errors.diagonal().any()
     assert errors[~np.eye(len(errors), dtype=bool)].min() > 0.003
     assert nearest_share(errors[None]).tolist() == [1] * len(errors)
+    assert followed(found) == pytest.approx(1)
+    halfway = [(image + found.canonical) / 2 for image in found.asked]
+    assert followed(replace(found, asked=halfway)) == pytest.approx(0.5)
 
 
 def test_a_model_that_ignores_the_protocol_is_no_better_than_the_canonical_vector(patient):
@@ -112,6 +116,7 @@ def test_a_model_that_ignores_the_protocol_is_no_better_than_the_canonical_vecto
     errors = found.errors(found.asked)
     np.testing.assert_array_equal(errors, found.errors([found.canonical] * len(errors)))
     assert nearest_share(errors[None]).mean() == pytest.approx(1 / len(errors))
+    assert followed(found) == pytest.approx(0, abs=1e-6)
     assert summary(BY_ECHO, [found]).value == pytest.approx(1 / len(errors))
 
 

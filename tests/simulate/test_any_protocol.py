@@ -3,6 +3,7 @@ from dataclasses import replace
 import pytest
 import torch
 
+from omnisyn.contrasts import NAMES
 from omnisyn.simulate.acquisition import Flow, signal_table
 from omnisyn.simulate.any_protocol import (
     HELD_OUT,
@@ -10,6 +11,7 @@ from omnisyn.simulate.any_protocol import (
     any_protocols,
     draw_any_protocol,
     draw_outside,
+    draw_times,
     is_held_out,
     nulling_time,
 )
@@ -132,6 +134,40 @@ def test_fluid_is_mostly_dark_in_flair_whatever_its_times():
         ratios.append(float(signal[fluid] / signal[white]))
     assert sorted(ratios)[30] < 0.45
     assert sorted(ratios)[54] < 1.0
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_times_alone_are_those_of_some_sequence_of_the_contrast(name):
+    draws, begins = generator(), set()
+    having = [ranges for ranges in WIDE_RANGES if name in ranges.contrasts]
+    for _ in range(60):
+        found = draw_times(name, 3.0, draws)
+        for fact, value in found.items():
+            assert not any(low < value < high for low, high in HELD_OUT[name].get(fact, ()))
+        fitting = [
+            ranges
+            for ranges in having
+            if inside(found["repetition_time_ms"], ranges.repetition_time_ms)
+            and inside(found["echo_time_ms"], ranges.echo_time_ms)
+            and ("inversion_time_ms" in found)
+            == ("inversion_recovery" in ranges.sequences or "mprage" in ranges.sequences)
+        ]
+        assert fitting
+        begins |= {fitting[0].source}
+    assert len(begins) > 1 or len(having) == 1
+
+
+def test_the_inversion_time_of_a_flair_nulls_fluid_at_either_field():
+    draws = generator()
+    for field in (1.5, 3.0):
+        found = draw_times("FLAIR", field, draws)
+        acquisition = series(
+            "FLAIR",
+            repetition_time_ms=found["repetition_time_ms"] - 2 * found["echo_time_ms"],
+            field_tesla=field,
+        )
+        null = nulling_time("CSF", replace(acquisition, echo_train=1, echo_spacing_ms=0.0))
+        assert found["inversion_time_ms"] == pytest.approx(null, rel=0.12)
 
 
 def test_numbers_are_drawn_evenly_beside_the_bands():

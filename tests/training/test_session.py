@@ -136,6 +136,12 @@ def test_patients_are_mixed_with_simulated_heads_as_the_recipe_says(
     assert [each["batch_size"] for each in opened] == [1, 3, 2]
     assert opened[0]["grey_scales"] == settings.mixture.grey_scales != {}
     assert [each.get("any_protocol") for each in opened] == [None, 0.25, 0.25]
+    # What times do is learned from many scans.
+    assert [each.get("visits") for each in opened] == [None, 8, 8]
+    opened.clear()
+    settings = load_recipe("small").finetune
+    open_source(options, settings, lambda line: None)
+    assert [each.get("visits") for each in opened] == [None, 4, None]
     opened.clear()
     open_source(RunOptions(data=tmp_path / "sites"), settings, lambda line: None)
     assert [each["batch_size"] for each in opened] == [6]
