@@ -16,6 +16,7 @@ from omnisyn.models.weights import load_weights
 from omnisyn.simulate.any_protocol import HELD_OUT
 from omnisyn.studies.seeding import generator_at
 from omnisyn.studies.slices import SliceBatch
+from omnisyn.training import asking as asking_module
 from omnisyn.training.artefacts import prompt_sentences, read_text_image
 from omnisyn.training.asking import Asking
 from omnisyn.training.finetune import Finetuning, finetune
@@ -45,6 +46,12 @@ def asking(stand_in: ModuleType) -> Asking:
 @pytest.fixture
 def generator(stand_in: ModuleType) -> Generator:
     return build_generator(load_recipe(stand_in.RECIPE).model, seed=3)
+
+
+@pytest.fixture
+def short_lessons(monkeypatch: pytest.MonkeyPatch) -> None:
+    """For tests that take many of them."""
+    monkeypatch.setattr(asking_module, "_LESSON", 8)
 
 
 def finetuning(generator: Generator, stand_in: ModuleType, **settings: object) -> Finetuning:
@@ -148,6 +155,7 @@ def test_no_lesson_speaks_of_times_that_are_held_out(
     assert min(told) < 55 < 140 < max(told)
 
 
+@pytest.mark.usefixtures("short_lessons")
 def test_the_text_tower_comes_to_say_what_the_map_says(asking: Asking) -> None:
     optimizer = torch.optim.Adam(asking.text.text_tower(), lr=2e-3)
     errors = []
@@ -191,6 +199,7 @@ def test_the_last_steps_may_have_no_images(generator: Generator, stand_in: Modul
     assert not moved([*generator.parameters(), *trained.asking.protocols.parameters()])
 
 
+@pytest.mark.usefixtures("short_lessons")
 def test_a_text_tower_that_learns_beside_the_decoder_is_handed_on(
     runs: Path, tmp_path: Path, stand_in: ModuleType
 ) -> None:
@@ -220,6 +229,7 @@ def test_a_text_tower_that_learns_beside_the_decoder_is_handed_on(
     assert len(whole) == 2
 
 
+@pytest.mark.usefixtures("short_lessons")
 def test_a_text_tower_alone_learns_to_steer_weights_that_stay_as_they_are(
     runs: Path, tmp_path: Path, stand_in: ModuleType
 ) -> None:
