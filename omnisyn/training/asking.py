@@ -34,14 +34,15 @@ class Asking(nn.Module):
         text: whose text tower is trained; its image tower is put aside.
         prompts: what the twelve prompts mean to the decoder, unit vectors `[12, d]`.
         described: share of the targets that are asked for by how they were acquired.
+        seed: of what else than the text tower is trained.
     """
 
-    def __init__(self, text: TextImageModel, prompts: Tensor, described: float) -> None:
+    def __init__(self, text: TextImageModel, prompts: Tensor, described: float, seed: int) -> None:
         super().__init__()
         self.text = text.requires_grad_(False)
         for weight in text.text_tower():
             weight.requires_grad_(True)
-        self.protocols = ProtocolVectors(prompts)
+        self.protocols = ProtocolVectors(prompts, seed)
         self.described = described
 
     def forward(self, batch: SliceBatch, targets: Tensor, draws: torch.Generator) -> Tensor:

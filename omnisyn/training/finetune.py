@@ -105,7 +105,7 @@ class Finetuning(TrainingStage):
         self.asking: Asking | None = None
         if settings.described:
             assert text is not None
-            self.asking = Asking(text, generator.target_vectors, settings.described)
+            self.asking = Asking(text, generator.target_vectors, settings.described, seed)
         # Together: their average and their best step have to be of one moment.
         trained: list[nn.Module] = [generator] if settings.decoder == "free" else []
         if self.asking is not None:

@@ -27,24 +27,27 @@ class ProtocolVectors(nn.Module):
 
     Args:
         prompts: unit vectors of the twelve prompts, `[12, d]`.
+        seed: of the map's weights.
     """
 
     prompts: Tensor
 
-    def __init__(self, prompts: Tensor) -> None:
+    def __init__(self, prompts: Tensor, seed: int) -> None:
         super().__init__()
         self.register_buffer("prompts", prompts.detach().clone())
         count, size = prompts.shape
         seen = count + len(FACTS) * (1 + 2 * len(_FREQUENCIES))
-        last = nn.Linear(_HIDDEN, size, bias=False)
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            last = nn.Linear(_HIDDEN, size, bias=False)
+            self.change = nn.Sequential(
+                nn.Linear(seen, _HIDDEN),
+                nn.SiLU(),
+                nn.Linear(_HIDDEN, _HIDDEN),
+                nn.SiLU(),
+                last,
+            )
         nn.init.zeros_(last.weight)
-        self.change = nn.Sequential(
-            nn.Linear(seen, _HIDDEN),
-            nn.SiLU(),
-            nn.Linear(_HIDDEN, _HIDDEN),
-            nn.SiLU(),
-            last,
-        )
 
     def forward(self, prompts: Tensor, facts: Tensor) -> Tensor:
         """Vectors `[n, d]` of prompts `[n]`, by their place in `PROMPTS`, acquired with

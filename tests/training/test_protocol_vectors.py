@@ -12,7 +12,7 @@ T2 = 2
 @pytest.fixture
 def vectors() -> ProtocolVectors:
     drawn = torch.randn(12, 8, generator=generator_at(0))
-    return ProtocolVectors(torch.nn.functional.normalize(drawn, dim=1))
+    return ProtocolVectors(torch.nn.functional.normalize(drawn, dim=1), seed=0)
 
 
 @pytest.fixture
@@ -53,12 +53,21 @@ def test_every_number_moves_the_vector_and_it_stays_a_unit_vector(
 
 def test_a_time_between_two_gives_a_vector_between_theirs() -> None:
     """Over the widest band that training never draws, 125 to 140 ms of T2."""
-    vectors = ProtocolVectors(torch.eye(12))
-    torch.manual_seed(0)
-    torch.nn.init.normal_(vectors.change[-1].weight, std=0.3)
+    vectors = ProtocolVectors(torch.eye(12), seed=0)
+    drawn = torch.randn(vectors.change[-1].weight.shape, generator=generator_at(0))
+    with torch.no_grad():
+        vectors.change[-1].weight += 0.3 * drawn
     echoes = [(4000.0, echo, math.nan, 3.0) for echo in (125.0, 132.5, 140.0)]
     below, between, above = vectors(torch.full((3,), T2), facts(*echoes))
     assert (between - (below + above) / 2).norm() < 0.2 * (above - below).norm()
+
+
+def test_the_map_begins_as_its_seed_says_and_leaves_other_randomness_alone() -> None:
+    state = torch.get_rng_state()
+    first, again, other = (ProtocolVectors(torch.eye(12), seed).change[0] for seed in (4, 4, 5))
+    assert torch.equal(first.weight, again.weight)
+    assert not torch.equal(first.weight, other.weight)
+    assert torch.equal(torch.get_rng_state(), state)
 
 
 def test_the_map_learns_and_the_prompts_do_not(vectors: ProtocolVectors) -> None:
