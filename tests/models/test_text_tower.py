@@ -11,6 +11,7 @@ from omnisyn.models.card import CardDescription
 from omnisyn.models.generator import build_generator
 from omnisyn.models.weights import find_weights, load_card, load_weights, save_weights
 from omnisyn.models.weights import verify_weights as verify
+from omnisyn.training.artefacts import prompt_sentences
 from tests.tiny_weights import save_tiny, save_worded, tiny_tower
 
 
@@ -112,3 +113,32 @@ def test_tower_whose_vectors_do_not_fit_is_not_saved(tmp_path: Path) -> None:
     with pytest.raises(ModelError, match=r"its vectors have 128 values, the generator takes 8"):
         save_weights(tmp_path / "x.safetensors", generator, description, text=tiny_tower())
     assert list(tmp_path.iterdir()) == []
+
+
+def test_the_shipped_tower_gives_the_vectors_that_the_weights_were_trained_with() -> None:
+    loaded = load_weights()
+    with torch.no_grad():
+        said = loaded.text_tower().encode_text(prompt_sentences())
+    assert ((said * loaded.generator.target_vectors).sum(dim=1) > 0.99).all()
+
+
+@pytest.mark.parametrize(
+    ("text", "prompt"),
+    [
+        ("T1", "T1"),
+        ("T1c", "T1c"),
+        ("T2 FLAIR", "FLAIR"),
+        ("T1 FS", "T1 fat-suppressed"),
+        ("T2w fat sat", "T2 fat-suppressed"),
+        ("Contrast-enhanced T1, fat suppressed, TR 600", "T1c fat-suppressed"),
+        ("T2-weighted, TE 90 ms, fat suppressed", "T2 fat-suppressed"),
+        ("PD-weighted, TE 20 ms", "PD"),
+        ("MR angiography", "MRA"),
+    ],
+)
+def test_the_shipped_tower_takes_what_people_write(text: str, prompt: str) -> None:
+    loaded = load_weights()
+    with torch.no_grad():
+        said = loaded.text_tower().encode_text([text])[0]
+    nearest = int((loaded.generator.target_vectors @ said).argmax())
+    assert loaded.card.prompts[nearest] == prompt
