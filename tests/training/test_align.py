@@ -200,7 +200,7 @@ def test_every_step_reads_the_prompts_in_words_drawn_for_it(stand_in: ModuleType
 def test_words_held_out_are_validated_on_and_never_trained_on(stand_in: ModuleType) -> None:
     held_out = {text for number in range(HELD_OUT) for text in held_out_sentences(number)}
     draws = generator_at(0)
-    trained = {text for _ in range(100) for text in drawn_sentences(draws)}
+    trained = {text for _ in range(1000) for text in drawn_sentences(draws)}
     assert set(prompt_sentences()) < trained
     assert not held_out & trained
     stage = alignment(stand_in)
