@@ -20,7 +20,7 @@ demo: $(INSTALLED)  ## the main job with the shipped weights, on a simulated pat
 
 test: $(INSTALLED)  ## the style checks and the whole test suite
 	$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy && $(BIN)/lint-imports
-	$(BIN)/pytest --numprocesses auto --dist loadfile
+	env OMP_NUM_THREADS=1 $(BIN)/pytest --numprocesses auto --dist loadfile
 
 bench: $(INSTALLED)  ## the table of speeds and operations
 	$(BIN)/python -m benchmarks
