@@ -6,7 +6,8 @@ import torch
 
 from omnisyn.inference.asked import Asked
 from omnisyn.models.clip.text_image import TextImageModel
-from omnisyn.models.clip.vocabulary import CONTEXT_LENGTH, is_known, pieces
+from omnisyn.models.clip.texts import trained_words
+from omnisyn.models.clip.vocabulary import CONTEXT_LENGTH, pieces
 
 
 class WordedTargets:
@@ -38,13 +39,17 @@ class WordedTargets:
 
 
 def unknown_words(text: str) -> list[str]:
-    """The words of a text that the small vocabulary knows not or not wholly, each once."""
+    """The words of a text that no training text has, or not wholly, each once."""
     unread = [
         word.strip(".,;:!?()[]\"'")
         for word in text.split()
-        if _signs("".join(piece for piece in pieces(word) if is_known(piece))) != _signs(word)
+        if _signs("".join(piece for piece in pieces(word) if _is_learned(piece))) != _signs(word)
     ]
     return list(dict.fromkeys(unread))
+
+
+def _is_learned(piece: str) -> bool:
+    return piece[0].isdigit() or piece in trained_words()
 
 
 def _signs(text: str) -> str:

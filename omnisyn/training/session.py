@@ -27,7 +27,14 @@ from omnisyn.studies.site import DataRoot
 from omnisyn.studies.slices import SliceSource
 from omnisyn.training.artefacts import RunCard
 from omnisyn.training.loop import Loop
-from omnisyn.training.recipe import Recipe, Stage, StageSettings, load_recipe
+from omnisyn.training.recipe import (
+    AlignSettings,
+    FinetuneSettings,
+    Recipe,
+    Stage,
+    StageSettings,
+    load_recipe,
+)
 from omnisyn.training.run import (
     RunConfig,
     RunFolder,
@@ -143,9 +150,9 @@ def resolved_recipe(name: Stage, options: RunOptions) -> Recipe:
         if options.max_steps < 1:
             raise UsageError("max_steps must be at least 1", why=f"it is {options.max_steps}")
         changes["steps"] = options.max_steps
-        if name != "pretrain":
-            text_steps = getattr(recipe, name).text_steps
-            changes["text_steps"] = min(text_steps, options.max_steps // 2)
+        settings = recipe.stage(name)
+        if isinstance(settings, AlignSettings | FinetuneSettings):
+            changes["text_steps"] = min(settings.text_steps, options.max_steps // 2)
     if options.objective is not None:
         if options.objective not in OBJECTIVES.get(name, ()):
             raise UsageError(

@@ -3,7 +3,7 @@ import torch
 from omnisyn.inference.asked import Asked
 from omnisyn.inference.worded import WordedTargets, unknown_words
 from omnisyn.models.clip.texts import Acquisition
-from omnisyn.models.clip.vocabulary import CONTEXT_LENGTH
+from omnisyn.models.clip.vocabulary import CONTEXT_LENGTH, words
 from tests.tiny_weights import tiny_tower
 
 
@@ -31,6 +31,11 @@ def test_words_that_are_not_known_are_named_once() -> None:
     assert unknown_words(text) == ["vesuvius", "Ödem", "脑"]
     (odd,) = WordedTargets(Asked(prompt=text), tiny_tower()).oddities("T2")
     assert odd == "the text tower does not know: vesuvius, Ödem, 脑"
+
+
+def test_a_word_of_the_vocabulary_that_no_training_text_has_is_not_known() -> None:
+    assert "ce" in words()
+    assert unknown_words("T1 CE, DWI, fat sat") == ["CE", "DWI"]
 
 
 def test_what_is_said_of_an_acquisition_is_known_and_short() -> None:

@@ -8,6 +8,7 @@ they say the same in another way, with words that the others use too.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -15,6 +16,7 @@ from typing import NamedTuple
 import torch
 
 from omnisyn.contrasts import FAT_STATES, Contrast, contrast
+from omnisyn.models.clip.vocabulary import pieces
 
 
 @dataclass(frozen=True)
@@ -207,6 +209,15 @@ FACT_WORDINGS: dict[str, Wordings] = {
         ("{} scanner", "vendor {}", "from {}"), ("scanner from {}", "scanner of {}")
     ),
 }
+
+
+@functools.cache
+def trained_words() -> frozenset[str]:
+    """The words of the wordings that are trained on: all that a tower of ours can have learned."""
+    everything = (*CONTRAST_WORDINGS.values(), *FAT_WORDINGS.values(), *FACT_WORDINGS.values())
+    return frozenset(
+        word for wordings in everything for text in wordings.trained for word in pieces(text)
+    )
 
 
 def describe(

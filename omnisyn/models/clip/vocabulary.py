@@ -59,11 +59,6 @@ def number_of(piece: str) -> int:
     return FIRST_MAGNITUDE + min(round(steps), MAGNITUDES - 1)
 
 
-def is_known(piece: str) -> bool:
-    """Whether a word or number is one of ours."""
-    return number_of(piece) != _UNKNOWN
-
-
 def tokenize(texts: Sequence[str]) -> torch.Tensor:
     """Texts to token numbers, int64 [len(texts), CONTEXT_LENGTH]; what is too long is cut."""
     tokens = torch.full((len(texts), CONTEXT_LENGTH), _PAD, dtype=torch.int64)
